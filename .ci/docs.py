@@ -7,18 +7,20 @@
 
 Exits 1 when there is a warning or a dead link. `--check` writes neither README.md nor the sidebar, but fails where they are out of date.
 """
-import argparse, ast, os, re, shutil, sys, tempfile, time
+import argparse, ast, importlib, inspect, os, re, shutil, sys, tempfile, time
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from urllib.parse import unquote
 
 import yaml
-from fastcore.nbio import read_nb, write_nb
+from fastcore.basics import nested_attr
+from fastcore.nbio import mk_cell, read_nb, write_nb
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
 from nbdev.quarto import IndentDumper, refresh_quarto_yml
 from nbdev.serve import proc_nbs
+from nbdev.showdoc import BasicMarkdownRenderer
 from smalldocs.config import load
 from smalldocs.site import Site
 
@@ -51,6 +53,7 @@ def relink(text, page, cfg):
         if full in EXTRAS and (ROOT/full).exists(): return f'{pre}/{EXTRAS[full]}{tail}'
         if not full.startswith('nbs/'): return f'{pre}{cfg.git_url}/blob/{cfg.branch}/{full}{tail}' if (ROOT/full).exists() else m[0]
         return pre + (str(unnumbered(path)) if re.search(r'\.(ipynb|html|qmd|md)$', path) else path) + tail
+    text = re.sub(r'\[\[(`[^`\n]+`)\]\([^)\n]*\)\](?=\()', r'[\1]', text) # nbdev links a symbol even where it is already the text of a link
     return LINK.sub(_sub, text)
 
 def relink_nb(nb, page, cfg):
@@ -111,6 +114,61 @@ def check_imports(nbs):
     return [f"nbs/{o}: cell {c.id} mixes imports with other code, which the docs build can't run: give the imports a cell of their own"
             for o in nbs for c in mixed_imports(NBProcessor(NBS/o).nb)]
 
+# API entries ------------------------------------------------------------------------------------------------------------------------------
+
+def signature(text, obj, module):
+    "A shorter signature: `Mapping` for `collections.abc.Mapping`, and the name of a default that has one in `module`"
+    named = {id(v):k for k,v in vars(module).items() if k.isupper()}
+    try: defaults = [o.default for o in inspect.signature(obj).parameters.values() if id(o.default) in named]
+    except (TypeError,ValueError): defaults = []
+    for d in defaults: text = text.replace(f'={d!r}', f'={named[id(d)]}')
+    parts = [l.partition(' # ') for l in text.splitlines()]
+    return '\n'.join(re.sub(r'\b(?:[a-z_]\w*\.)+(?=[A-Z])', '', code) + sep + comment for code,sep,comment in parts)
+
+def api_entry(md, name, module):
+    "The entry nbdev made for `name`, with the signature of the exported object: its source is known, so the comments on its fields are too"
+    obj = nested_attr(module, name)
+    head,fence,old = md.partition('```python\n')
+    if obj is None or not fence: return md
+    new = BasicMarkdownRenderer(obj)._repr_markdown_().partition(fence)[2] or old
+    sig,end,rest = new.partition('\n```')
+    return head + fence + signature(sig, obj, module) + end + rest
+
+def improve_api(nb, module):
+    "Apply `api_entry` to each entry of a staged notebook"
+    for c in nb.cells:
+        name = re.search(r'^show_doc\(([\w.]+)\)', ''.join(c.source), flags=re.M) if c.cell_type=='code' else None
+        for o in c.get('outputs', []) if name else []:
+            if md := ''.join(o.get('data',{}).get('text/markdown','')): o['data']['text/markdown'] = api_entry(md, name[1], module)
+    return nb
+
+def constants(cell):
+    "The names that an exported, shown cell of nothing but assignments gives values to"
+    d = cell.directives_
+    if cell.cell_type!='code' or 'export' not in d or 'hide' in d or d.get('include')=='false': return []
+    trees = cell.parsed_() or []
+    if not all(isinstance(t, (ast.Assign,ast.AnnAssign)) for t in trees): return []
+    return [o.id for t in trees for o in ast.walk(t) if isinstance(o, ast.Name) and isinstance(o.ctx, ast.Store) and o.id[0]!='_']
+
+def show_constants(nb, src):
+    "Put exported tables and settings, which nbdev leaves out, in their places: what a page says of them can't be followed without them. Long ones are folded"
+    at,seen = {c.id:c for c in nb.cells},None
+    for c in src.cells:
+        if c.id in at: seen = at[c.id]
+        elif seen is not None and (names := constants(c)):
+            code = ''.join(o for o in c.source.splitlines(True) if not o.startswith('#|'))
+            label = ', '.join(names[:4]) + (', …' if len(names)>4 else '')
+            fold = f'#| code-fold: true\n#| code-summary: "{label}"\n' if len(code.splitlines())>12 else ''
+            new = mk_cell(fold+code)
+            nb.cells.insert(nb.cells.index(seen)+1, new)
+            seen = new
+    return nb
+
+def module_of(path):
+    "The module that the notebook at `path` exports, or `None`"
+    found = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(''.join(c.source) for c in read_nb(path).cells if c.cell_type=='code'), flags=re.M)
+    return importlib.import_module(f'argen.{found[1]}') if found else None
+
 # Staging ----------------------------------------------------------------------------------------------------------------------------------
 
 def sidebar(nbs):
@@ -149,7 +207,8 @@ def stage(nbs, cache, dest, cfg):
     if twice := {str(o) for o in names if names.count(o)>1}: raise SystemExit(f"docs: two notebooks would be {', '.join(sorted(twice))}; rename one")
     for o,name in zip(nbs, names):
         (dest/name).parent.mkdir(parents=True, exist_ok=True)
-        write_nb(relink_nb(read_nb(cache/o), o, cfg), dest/name)
+        nb = show_constants(improve_api(read_nb(cache/o), module_of(NBS/o)), NBProcessor(NBS/o).nb)
+        write_nb(relink_nb(nb, o, cfg), dest/name)
     for f in NBS.rglob('*'):
         rel = f.relative_to(NBS)
         if not f.is_file() or any(o[0] in '._' for o in rel.parts) or f.suffix in ('.ipynb','.yml') or rel==Path('llms.txt'): continue
