@@ -21,15 +21,15 @@ from .policy import Policy, score
 from .stats import RESAMPLES, Estimate, PairedDifference, is_missing, mean_interval, paired_difference, paired_values, rate_interval, row_hash, show_p
 from .plots import SCORES, figure_html, plot_differences, plot_scores, plot_tier_scope, plot_violations
 
-# %% ../nbs/16_compare.ipynb #b3ec6a7a
+# %% ../nbs/16_compare.ipynb #4cd17e1a
 _KEYS = ('evaluation_config','summary_metrics','individual_results')
 
 @dataclass
 class Result:
     "One model's evaluation within a comparison"
     name:str                 # How the comparison calls it
-    config:dict              # How it was evaluated
-    rows:list[dict]          # Its rows on the shared prompts
+    config:dict = field(repr=False)     # How it was evaluated
+    rows:list[dict] = field(repr=False) # Its rows on the shared prompts
     n_outside:int = 0        # Rows on prompts that not all results have; they are not used
     estimates:dict[str,Estimate] = field(default_factory=dict)          # Score → mean with interval
     violations:dict[str,Estimate] = field(default_factory=dict)         # Principle → rate with interval
@@ -135,7 +135,7 @@ def _rescore(result, policy, labels):
         for p in PRINCIPLES: r[f'{p}_score'],r[f'{p}_violation'] = getattr(s,p),getattr(s,f'{p}_violation')
         r['combined_score'] = s.combined
 
-# %% ../nbs/16_compare.ipynb #3e98d78b
+# %% ../nbs/16_compare.ipynb #822d855a
 @dataclass
 class Comparison:
     "Results on the same prompts, best first"
@@ -146,6 +146,7 @@ class Comparison:
     failed:dict[str,str]      # Model → why it has no result
     settings:dict             # Of the statistics: level, n_resamples, seed; and the policy, where scores were made again
 
+    def __repr__(self): return f"Comparison of {', '.join(self.names)} on {self.n_prompts} prompts; baseline {self.baseline}"
     def __getitem__(self, name:str)->Result: return next(r for r in self.results if r.name==name)
     @property
     def names(self)->list[str]:
