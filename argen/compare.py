@@ -234,7 +234,7 @@ def escape_markdown(
     text = re.sub(r'([\\`*\[\]<>|~$&])', r'\\\1', text)
     return re.sub(r'(?<![^\W_])_|_(?![^\W_])', r'\\_', text) # An underscore within a word needs no escape
 
-# %% ../nbs/16_compare.ipynb #f3ea7951
+# %% ../nbs/16_compare.ipynb #4213e98b
 def _md_table(head, rows):
     return '\n'.join(['| '+' | '.join(head)+' |', '|'+'|'.join('---' if i < 2 else '--:' for i in range(len(head)))+'|', *('| '+' | '.join(map(str,r))+' |' for r in rows)])
 
@@ -244,11 +244,11 @@ def _percent(e): return '–' if e.mean is None else f'{e.mean:.0%}'
 
 def _main_table(self:Comparison)->str:
     "Rank, combined score, difference from the baseline, violations and counts, as Markdown"
-    head = ['','model','combined','difference','p','violations A · D · H','scored','missing','cut off']
+    head = ['','model','combined','difference','p','violations A\u00a0·\u00a0D\u00a0·\u00a0H','scored','missing','cut off']
     rows = []
     for i,r in enumerate(self.results,1):
         e,d = r.estimates['combined'],r.differences.get('combined')
-        rows.append([i, escape_markdown(r.name), _cell(e), _cell(d or 'baseline'), show_p(d.p).removeprefix('= ') if d else '', ' · '.join(map(_percent, r.violations.values())),
+        rows.append([i, escape_markdown(r.name), _cell(e), _cell(d or 'baseline'), show_p(d.p).removeprefix('= ').replace(' ', '\u00a0') if d else '', '\u00a0·\u00a0'.join(map(_percent, r.violations.values())),
                      e.n_scored, e.n_missing, '?' if r.n_truncated is None else r.n_truncated])
     rows += [['–', escape_markdown(m), 'failed', *['']*6] for m in self.failed]
     return _md_table(head, rows)
@@ -323,19 +323,20 @@ def answer_html(
     "Text from outside as a quotation, every character of it shown as it is"
     return Html(f'<blockquote class="answer">{html.escape(text)}</blockquote>')
 
-# %% ../nbs/16_compare.ipynb #b8a861c3
+# %% ../nbs/16_compare.ipynb #65217a46
 _CSS = """
 :root{color-scheme:light}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:62rem;padding:1.5rem 1.25rem 4rem;font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;color:#1a1a1a;background:#fff}
 h1{font-size:1.8rem;line-height:1.2;margin:.5rem 0 1rem} h2{font-size:1.3rem;margin:2.2rem 0 .6rem;padding-top:.6rem;border-top:1px solid #ddd} h3{font-size:1.05rem;margin:1.4rem 0 .4rem}
 p,li{max-width:46rem} a{color:#0072B2} code{font-size:.9em;background:#f3f3f3;padding:.1em .25em;border-radius:3px;overflow-wrap:anywhere}
-.scroll{overflow-x:auto;margin:1rem 0;background:linear-gradient(to left,#fff 2rem,transparent) right/4rem 100% no-repeat local,linear-gradient(to left,#0003,transparent) right/.8rem 100% no-repeat scroll} table{border-collapse:collapse;min-width:40rem;font-size:.86rem;font-variant-numeric:tabular-nums}
-th,td{padding:.35rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top} th{border-bottom:2px solid #555;vertical-align:bottom} td:nth-child(2){overflow-wrap:anywhere;min-width:9rem}
+.scroll{overflow-x:auto;margin:1rem 0;background:linear-gradient(to left,#fff 2rem,transparent) right/4rem 100% no-repeat local,linear-gradient(to left,#0003,transparent) right/.8rem 100% no-repeat scroll} table{border-collapse:collapse;min-width:40rem;font-size:.82rem;font-variant-numeric:tabular-nums}
+th,td{padding:.35rem .5rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top} th{border-bottom:2px solid #555;vertical-align:bottom} td:nth-child(2){overflow-wrap:anywhere;min-width:12.5rem}
 figure{margin:1.2rem 0;overflow-x:auto} figure svg{width:100%;max-width:46rem;min-width:30rem;height:auto;display:block} figcaption{font-size:.88rem;color:#444;max-width:46rem;margin-top:.3rem}
 blockquote{margin:.8rem 0;padding:.5rem .9rem;border-left:4px solid #0072B2;background:#f5f8fb;max-width:46rem} blockquote p{margin:.2rem 0}
 blockquote.answer{white-space:pre-wrap;overflow-wrap:anywhere;border-left-color:#888;background:#f7f7f7;font-size:.93rem}
-@media print{body{max-width:none;padding:0;font-size:10.5pt} h2{break-after:avoid} figure,tr,blockquote{break-inside:avoid} .scroll,figure{overflow:visible} table{font-size:8pt;min-width:0} figure svg{min-width:0;max-width:17cm} a{color:inherit}}
+@media (max-width:45rem){td:nth-child(2){min-width:9rem}}
+@media print{body{max-width:none;padding:0;font-size:10.5pt} h2{break-after:avoid} p:has(+blockquote){break-after:avoid} figure,tr{break-inside:avoid} td:nth-child(2){min-width:0} .scroll,figure{overflow:visible} table{font-size:8pt;min-width:0} figure svg{min-width:0;max-width:17cm} a{color:inherit}}
 @page{margin:1.8cm}
 """
 _CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -431,7 +432,12 @@ def report(
     return write_text(out/'report.html', html_page(title, _sections(self)))
 Comparison.save = Comparison.report
 
-# %% ../nbs/16_compare.ipynb #3bb398d9
+# %% ../nbs/16_compare.ipynb #b33ad54a
+def _writable(folder):
+    "Make the folder before hours of work need it"
+    try: (folder/'results').mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise InputError(f"{folder}: can't be written ({e.strerror}); choose another place with --output-dir") from None
+
 def compare_models(
     models:Sequence[str],         # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, or `smollm2`
     scenarios,                    # Path of a scenario file, or a list of `Scenario`
@@ -445,16 +451,18 @@ def compare_models(
     from argen.records import read_scenarios
     models = list(models)
     if twice := [m for m,n in Counter(models).items() if n > 1]: raise InputError(f"--models: {twice[0]} is given twice; give each model once")
-    if isinstance(baseline, str) and baseline not in models: raise InputError(f"baseline {baseline!r} is none of the models {', '.join(models)}")
+    if not models: raise InputError("--models: name at least one model")
+    if baseline not in (models if isinstance(baseline, str) else range(-len(models), len(models))): raise InputError(f"baseline {baseline!r} is none of the models {', '.join(models)}")
     if evaluate is None: from argen.evaluate import evaluate
     scenarios = read_scenarios(scenarios) if isinstance(scenarios, (str,Path)) else list(scenarios)
+    if output_dir: _writable(Path(output_dir))
     results,failed = {},{}
     for m in models:
         try: results[m] = evaluate(m, scenarios, judge=judge, **evaluate_args)
         except Exception as e: failed[m] = f'{type(e).__name__}: {e}'
         else:
             if output_dir: results[m].save(Path(output_dir)/'results'/(re.sub(r'[^\w.-]+', '_', m.strip('/'))+'.json'))
-    if not results: raise InputError(f"none of the {len(models)} models could be evaluated; {models[0]}: {failed[models[0]]}" if models else "--models: name at least one model")
+    if not results: raise InputError(f"none of the {len(models)} models could be evaluated; {models[0]}: {failed[models[0]]}")
     wanted = baseline if isinstance(baseline, str) else models[baseline]
     c = compare(results.values(), baseline=list(results).index(wanted) if wanted in results else 0, failed=failed)
     if wanted in failed: c.warnings.insert(0, f"The baseline {wanted} failed; {c.baseline} takes its place")
