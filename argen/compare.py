@@ -432,12 +432,23 @@ def report(
     return write_text(out/'report.html', html_page(title, _sections(self)))
 Comparison.save = Comparison.report
 
-# %% ../nbs/16_compare.ipynb #b33ad54a
+# %% ../nbs/16_compare.ipynb #77e20463
 def _writable(folder):
     "Make the folder before hours of work need it"
     try: (folder/'results').mkdir(parents=True, exist_ok=True)
     except OSError as e: raise InputError(f"{folder}: can't be written ({e.strerror}); choose another place with --output-dir") from None
 
+def _evaluate_each(models, one, folder):
+    "Results by model, and for those that failed the reason"
+    results,failed = {},{}
+    for m in models:
+        try: results[m] = one(m)
+        except Exception as e: failed[m] = f'{type(e).__name__}: {e}'
+        else:
+            if folder: results[m].save(folder/'results'/(re.sub(r'[^\w.-]+', '_', m.strip('/'))+'.json'))
+    return results,failed
+
+# %% ../nbs/16_compare.ipynb #7ce08498
 def compare_models(
     models:Sequence[str],         # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, or `smollm2`
     scenarios,                    # Path of a scenario file, or a list of `Scenario`
@@ -456,12 +467,7 @@ def compare_models(
     if evaluate is None: from argen.evaluate import evaluate
     scenarios = read_scenarios(scenarios) if isinstance(scenarios, (str,Path)) else list(scenarios)
     if output_dir: _writable(Path(output_dir))
-    results,failed = {},{}
-    for m in models:
-        try: results[m] = evaluate(m, scenarios, judge=judge, **evaluate_args)
-        except Exception as e: failed[m] = f'{type(e).__name__}: {e}'
-        else:
-            if output_dir: results[m].save(Path(output_dir)/'results'/(re.sub(r'[^\w.-]+', '_', m.strip('/'))+'.json'))
+    results,failed = _evaluate_each(models, lambda m: evaluate(m, scenarios, judge=judge, **evaluate_args), output_dir and Path(output_dir))
     if not results: raise InputError(f"none of the {len(models)} models could be evaluated; {models[0]}: {failed[models[0]]}")
     wanted = baseline if isinstance(baseline, str) else models[baseline]
     c = compare(results.values(), baseline=list(results).index(wanted) if wanted in results else 0, failed=failed)
