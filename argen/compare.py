@@ -153,12 +153,14 @@ class Comparison:
         "Best first"
         return [r.name for r in self.results]
 
-# %% ../nbs/16_compare.ipynb #f2a651bb
+# %% ../nbs/16_compare.ipynb #863f3f47
 def _measure(r, base, kw):
-    "Fill in a result's estimates, violation rates and differences"
+    "Fill in a result's estimates, violation rates and differences; `InputError` for a score that is none"
     hashes = [x['prompt_hash'] for x in r.rows]
-    r.estimates = {k: mean_interval([x.get(f'{k}_score') for x in r.rows], hashes, **kw) for k in SCORES}
-    r.violations = {p: rate_interval([x.get(f'{p}_violation') for x in r.rows], kw['level']) for p in PRINCIPLES}
+    try:
+        r.estimates = {k: mean_interval([x.get(f'{k}_score') for x in r.rows], hashes, **kw) for k in SCORES}
+        r.violations = {p: rate_interval([x.get(f'{p}_violation') for x in r.rows], kw['level']) for p in PRINCIPLES}
+    except ValueError as e: raise InputError(f"{r.name}: {e}") from None
     r.differences = {} if r is base else {k: paired_difference(r.rows, base.rows, f'{k}_score', **kw) for k in SCORES}
 
 def _find(results, baseline):
@@ -170,7 +172,7 @@ def _find(results, baseline):
     if len(found)==1: return found[0]
     raise InputError(f"baseline {baseline!r} names {len(found) or 'none'} of the results; choose one of {', '.join(r.name for r in results)}")
 
-# %% ../nbs/16_compare.ipynb #3694730d
+# %% ../nbs/16_compare.ipynb #174e259c
 def compare(
     results:Iterable,          # `Evaluation`s, dicts with their JSON keys, or paths of result files
     baseline:int|str=0,        # Which one the others are compared with: position or name
@@ -191,7 +193,7 @@ def compare(
         inside = [dict(x, **{k:v for k,v in zip(('tier','scope'), labels.get(x['prompt_hash'],())) if v}) for x in r.rows if x['prompt_hash'] in shared]
         r.n_outside,r.rows = len(r.rows)-len(inside),inside
         if policy: _rescore(r, policy, labels)
-    for r in results: _measure(r, base, kw)
+    for r in sorted(results, key=lambda r: r is not base): _measure(r, base, kw)
     ranked = sorted(results, key=lambda r: -1 if r.estimates['combined'].mean is None else r.estimates['combined'].mean, reverse=True)
     settings = kw | (dict(policy=policy.name, policy_hash=policy.hash) if policy else {})
     return Comparison(ranked, base.name, len(shared), _warnings(results, policy), dict(failed or {}), settings)
