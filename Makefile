@@ -26,7 +26,7 @@ docs: $(READY) ## Build the docs site in _docs/, and README.md from the index no
 
 clean: ## Remove what can be made again, but not .venv (the installation) or runs (your results)
 	rm -rf _docs _proc build dist
-	find argen nbs .ci -name __pycache__ -o -name .ipynb_checkpoints -o -name .last_checked | xargs rm -rf
+	find argen nbs .ci \( -name __pycache__ -o -name .ipynb_checkpoints -o -name .last_checked \) -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then echo "argen needs Python 3.11 or newer: install it, or name it with 'make PYTHON=/path/to/python3 ...'" >&2; exit 2; fi

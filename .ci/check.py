@@ -140,6 +140,11 @@ def check_notebook(path, flags, threads, timeout):
     code,out = run([sys.executable, __file__, '--one', path, '--flags', flags], threads=threads, timeout=timeout)
     return [out or f'ended with exit code {code}'] if code else []
 
+def untracked():
+    "Files that git neither tracks nor ignores, but for notebooks and modules, which somebody may be writing"
+    code,out = run(['git','ls-files','--others','--exclude-standard'])
+    return set() if code else {o for o in out.splitlines() if not o.endswith(('.ipynb','.py'))}
+
 # Report ------------------------------------------------------------------------------------------------------------------------------------
 
 class Report:
@@ -180,15 +185,18 @@ def main():
     threads,timeout = max(1, cpus//workers),a.timeout or (3600 if a.flags else 420)
     nbs = [Path(o).resolve() for o in a.notebooks] or notebooks()
     checks = {} if a.notebooks else CHECKS
-    r = Report(len(nbs) + len(checks) + bool(checks))
+    r = Report(len(nbs) + len(checks) + 2*bool(checks))
     print(f"Python {sys.version.split()[0]}, {cpus} cores: {len(nbs)} notebooks, {workers} at a time with {threads} thread{'s'*(threads>1)} each", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     pool = ThreadPoolExecutor(workers)
     try:
         for name,f in checks.items(): r.add(name, *timed(f))
+        before = untracked()
         jobs = {pool.submit(timed, check_notebook, o, a.flags, threads, timeout):o for o in nbs}
         for j in as_completed(jobs): r.add(os.path.relpath(jobs[j], ROOT), *j.result())
-        if checks: r.add('docs', *timed(check_docs))
+        if checks:
+            r.add('notebooks leave nothing', [f'{o}: a notebook left this file behind' for o in sorted(untracked()-before)], 0)
+            r.add('docs', *timed(check_docs))
     except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)
         for p in list(LIVE): end(p)

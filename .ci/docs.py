@@ -21,7 +21,7 @@ from nbdev.process import NBProcessor
 from nbdev.quarto import IndentDumper, refresh_quarto_yml
 from nbdev.serve import proc_nbs
 from nbdev.showdoc import BasicMarkdownRenderer
-from smalldocs.config import load
+from smalldocs.config import BuildError, ConfigError, load
 from smalldocs.site import Site
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -243,6 +243,15 @@ def refresh(path, text, check):
     print(f'wrote {name}')
     return []
 
+def refresh_nbdev_yml(check):
+    "nbdev's own settings for Quarto, made from `pyproject.toml`"
+    path = NBS/'nbdev.yml'
+    old = path.read_text(encoding='utf-8') if path.exists() else ''
+    refresh_quarto_yml()
+    new = path.read_text(encoding='utf-8')
+    path.write_text(old, encoding='utf-8')
+    return refresh(path, new, check)
+
 # All of it --------------------------------------------------------------------------------------------------------------------------------
 
 def is_older(cache):
@@ -254,19 +263,21 @@ def build(check=False):
     "Build all; returns (problems of the site, generated files out of date)"
     cfg,nbs,start = get_config(ROOT),notebooks(),time.time()
     if not (NBS/'index.ipynb').exists(): raise SystemExit('docs: nbs/index.ipynb is missing; it is the first page of the site')
-    refresh_quarto_yml()
-    stale = refresh(NBS/'sidebar.yml', sidebar_yml(nbs), check)
+    stale = refresh_nbdev_yml(check) + refresh(NBS/'sidebar.yml', sidebar_yml(nbs), check)
     if problems := check_imports(nbs): return problems, stale
     print(f'staging {len(nbs)} notebooks', flush=True)
     os.chdir(ROOT)
     try: cache = proc_nbs('nbs', force=is_older(ROOT/'_proc')) # a relative path: it skips folders whose name starts with a dot
     except Exception as e: return [f'a notebook failed while it was staged: {e}'], stale
     with tempfile.TemporaryDirectory() as tmp:
-        tmp = Path(tmp)
-        stage(nbs, cache, tmp, cfg)
-        site = Site(load(tmp), quiet=True)
-        site.out = DOCS
-        site.build()
+        src,out = Path(tmp)/'src',Path(tmp)/'out'
+        stage(nbs, cache, src, cfg)
+        site = Site(load(src), quiet=True)
+        site.out = out.resolve()
+        try: site.build()
+        except (BuildError,ConfigError) as e: return [str(e)], stale
+        shutil.rmtree(DOCS, ignore_errors=True)
+        shutil.move(out, DOCS)
     for f in DOCS.rglob('*.llms.md'): shutil.copy(f, f.with_name(f.name.replace('.llms.md', '.html.md'))) # the address in module docstrings
     stale += refresh(ROOT/'README.md', readme(DOCS, cfg), check)
     print(f'{len(site.pages)} pages in _docs/ ({time.time()-start:.0f} s); open _docs/index.html', flush=True)
