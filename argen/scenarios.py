@@ -217,9 +217,9 @@ def overlap(
     leaks,near = (Seen(a, threshold, d).check(b, keep='none') for d in (critical_differences,None))
     return Overlap(len(a), len(b), [(p,m) for p,m in zip(b,leaks) if m], [(p,n) for p,m,n in zip(b,leaks,near) if n and not m])
 
-# %% ../nbs/09_scenarios.ipynb #c36e0bb2
+# %% ../nbs/09_scenarios.ipynb #7ccabbba
 def find_writer(
-    model:str|Callable, # 'offline', or a function `writer(n, seed=, tiers=, scopes=, avoid=)` that returns scenarios
+    model:str|Callable, # 'offline', or a function `writer(n, seed=, tiers=, scopes=, avoid=)` that returns scenarios; `avoid` holds scenarios and prompts
 )->tuple[Callable,dict]: # The function, and what provenance says of it; raises `InputError` for an unknown name
     "The writer that a name stands for"
     if callable(model): return model, dict(generator='custom', model=getattr(model,'__name__',type(model).__name__), temperature=None)
@@ -260,7 +260,7 @@ def _fill_slots(path, run, slots, ask, refusal, row, progress):
         progress(f'writing {path.stem}', len(done), len(slots))
     return len(done)
 
-# %% ../nbs/09_scenarios.ipynb #90a12af3
+# %% ../nbs/09_scenarios.ipynb #a2414137
 @dataclass
 class Funnel:
     "What became of the proposals for one dataset"
@@ -277,6 +277,7 @@ class Funnel:
 class Generated(list):
     "Paths of the files written; `funnels` holds a `Funnel` for each"
     def __init__(self, paths=(), funnels=()): super().__init__(paths); self.funnels = list(funnels)
+    def __repr__(self): return f"Generated({', '.join(f'{p.name}: {f.accepted} of {f.wanted}' for p,f in zip(self,self.funnels))})"
 
     def _repr_markdown_(self):
         reasons = list(dict.fromkeys(k for f in self.funnels for k in f.rejected))
@@ -286,7 +287,7 @@ class Generated(list):
         lines = ['| '+' | '.join(map(str,r))+' |' for r in table]
         return '\n'.join([lines[0], '|---'*len(table[0])+'|', *lines[1:]])
 
-# %% ../nbs/09_scenarios.ipynb #e5666e97
+# %% ../nbs/09_scenarios.ipynb #c7b4e961
 def _stamp(name, output_dir, resume, timestamp):
     "The time in the file's name: given, that of the newest run when resuming, or now"
     if timestamp:
@@ -300,19 +301,19 @@ def _provenance(s, made):
     "Who wrote `s`, and below it what the writer notes of its own"
     return made | {k:v for k,v in (s.provenance or {}).items() if k not in made}
 
-def _asker(writer, seed, excluded, seen):
+def _asker(writer, seed, avoid, seen):
     "A function that asks `writer` for another scenario of the tier and scope of a rejected one"
     def ask(s, slot, attempt):
         scope = s.scope or (s.provenance or {}).get('intended_scope')
         kind = {k:{v:1} for k,v in (('tiers',s.tier),('scopes',scope)) if v}
-        try: got = writer(1, seed=_derive(seed,slot,attempt), **kind, avoid=excluded.texts+seen.texts)
+        try: got = writer(1, seed=_derive(seed,slot,attempt), **kind, avoid=[*avoid, *seen.texts])
         except InputError: return None # the writer has no more of this kind
         return got[0] if got else None
     return ask
 
-# %% ../nbs/09_scenarios.ipynb #ed1bdb1a
-def _one_dataset(name, n, model, seed, output_dir, excluded, threshold, resume, stamp, version, progress):
-    "Write one dataset: its path, its funnel and its prompts"
+# %% ../nbs/09_scenarios.ipynb #ec09ff45
+def _one_dataset(name, n, model, seed, output_dir, avoid, excluded, threshold, resume, stamp, version, progress):
+    "Write one dataset: its path and its funnel; `excluded` has seen the prompts of `avoid`"
     writer,about = find_writer(model)
     kind = DATASETS[name]
     shares = dict(tiers=kind.get('tiers',TIER_SHARES), scopes=kind.get('scopes',SCOPE_SHARES))
@@ -324,14 +325,14 @@ def _one_dataset(name, n, model, seed, output_dir, excluded, threshold, resume, 
     seen = Seen([s.prompt for s in read_scenarios(path)] if path.exists() and path.stat().st_size else (), threshold)
     made = about | dict(seed=seed, time=datetime.strptime(stamp,'%Y%m%d_%H%M%S').replace(tzinfo=timezone.utc).isoformat(), argen=version or __version__)
     seed = _derive(seed, name)
-    slots = writer(n, seed=seed, **shares, avoid=excluded.texts)[:n]
+    slots = writer(n, seed=seed, **shares, avoid=avoid)[:n]
     if threshold is not None: Seen([s.prompt for s in slots], threshold) # embeds them together, which is faster than one by one
-    accepted = _fill_slots(path, run, slots, _asker(writer, seed, excluded, seen), lambda p: _refusal(p, seen, excluded),
+    accepted = _fill_slots(path, run, slots, _asker(writer, seed, avoid, seen), lambda p: _refusal(p, seen, excluded),
                            lambda slot,s: Scenario(s.prompt, s.tier, id=slot, dataset=name, provenance=_provenance(s, made)), progress)
     rejected = {(r['slot'],r['attempt']):r['reason'] for _,r in read_jsonl(log)} if log.exists() else {}
-    return path, Funnel(name, n, accepted, Counter(rejected.values())), seen.texts
+    return path, Funnel(name, n, accepted, Counter(rejected.values()))
 
-# %% ../nbs/09_scenarios.ipynb #ba9f3d78
+# %% ../nbs/09_scenarios.ipynb #0ce273a4
 def generate(
     datasets:str|Sequence[str]=('smoke_test',), # Names from `DATASETS`
     count:int|None=None,               # Rows of each; `None`: as `DATASETS` says
@@ -352,12 +353,16 @@ def generate(
     if count is not None and (type(count) is not int or count < 1): raise InputError(f"--count {count}: give a whole number of at least 1")
     find_writer(model)
     files = [exclude_from_file] if isinstance(exclude_from_file,(str,Path)) else exclude_from_file
-    excluded = Seen([s.prompt for f in files for s in read_scenarios(f)], duplicate_threshold, differ=None)
+    avoid = [s for f in files for s in read_scenarios(f)]
+    excluded = Seen([s.prompt for s in avoid], duplicate_threshold, differ=None)
     out,output_dir = Generated(),Path(output_dir)
     for d in names:
-        path,funnel,prompts = _one_dataset(d, count or DATASETS[d]['count'], model, seed, output_dir, excluded, duplicate_threshold, resume,
-                                           _stamp(d, output_dir, resume, timestamp), version, progress)
+        path,funnel = _one_dataset(d, count or DATASETS[d]['count'], model, seed, output_dir, avoid, excluded, duplicate_threshold, resume,
+                                   _stamp(d, output_dir, resume, timestamp), version, progress)
+        if not funnel.accepted: raise InputError(f"{d}: no proposal of the writer could be accepted ({', '.join(funnel.rejected) or 'there was none'}); see {path.with_suffix('.run')/'rejected.jsonl'}")
         out.append(path)
         out.funnels.append(funnel)
-        excluded.check(prompts, keep='all')
+        written = read_scenarios(path)
+        avoid += written
+        excluded.check([s.prompt for s in written], keep='all')
     return out
