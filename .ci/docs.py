@@ -36,7 +36,7 @@ def notebooks():
 def unnumbered(path):
     "`guide/02_policy.ipynb` → `guide/policy.ipynb`"
     path = PurePosixPath(path)
-    return path.with_name(re.sub(r'^\d+[a-z]?_', '', path.name))
+    return path.with_name(re.sub(r'^\d+[a-zA-Z0-9]*_', '', path.name))
 
 # Links ------------------------------------------------------------------------------------------------------------------------------------
 
