@@ -51,17 +51,17 @@ DATASETS = {
 # %% ../nbs/00_config.ipynb #17f0017b
 RISK_THRESHOLD = 0.25
 
-# %% ../nbs/00_config.ipynb #b00cff7e
+# %% ../nbs/00_config.ipynb #dc0c41b1
 GRPO_CONFIG = dict(
     learning_rate=3.2e-6, num_train_epochs=3, beta=0.10, num_iterations=2, num_generations=6,
     per_device_train_batch_size=6, gradient_accumulation_steps=1, loss_type='bnpo', scale_rewards='none',
-    temperature=0.9, max_completion_length=256, lr_scheduler_type='cosine', warmup_ratio=0.03,
+    temperature=0.9, max_completion_length=256, lr_scheduler_type='cosine', warmup_steps=0.03, gradient_checkpointing=True,
     lora_r=16, lora_alpha=32, lora_dropout=0.0, seed=42)
 
-# %% ../nbs/00_config.ipynb #772bc86d
+# %% ../nbs/00_config.ipynb #0ec182b8
 GRPO_PRESETS = {'smollm2': dict(
     learning_rate=2e-4, num_train_epochs=1, beta=0.0, num_iterations=1, num_generations=8,
-    per_device_train_batch_size=16, max_completion_length=96, lr_scheduler_type='constant', warmup_ratio=0.0)}
+    per_device_train_batch_size=16, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
 
 # %% ../nbs/00_config.ipynb #426dd78e
 def cache_dir()->Path: # The folder, made if needed

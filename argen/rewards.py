@@ -13,7 +13,7 @@ from .judge import judge_pairs, make_judge
 from .policy import Policy, PUBLISHED, score
 from .records import PRINCIPLES, Response, Scenario
 
-# %% ../nbs/11_rewards.ipynb #e4e9e801
+# %% ../nbs/11_rewards.ipynb #f58df8f4
 class Rewards:
     "Scores for batches of completions: judged once, whoever asks"
     def __init__(self,
@@ -45,7 +45,7 @@ class Rewards:
             for k,v in batch_metrics(scores, pairs).items(): log_metric(k,v)
         if self.log:
             for (s,r),v,o in zip(pairs,verdicts,scores):
-                self.log(dict(step=step, prompt=s.prompt, response=r.text, finish_reason=r.finish_reason, **{k:getattr(o,k) for k in (*PRINCIPLES,'combined')}, missing=v.missing or None))
+                self.log(dict(step=None if step is None else step+1, prompt=s.prompt, response=r.text, finish_reason=r.finish_reason, **{k:getattr(o,k) for k in (*PRINCIPLES,'combined')}, missing=v.missing or None))
         return scores
 
 # %% ../nbs/11_rewards.ipynb #b295f2c5
