@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/compare.html.md"""
 __all__ = ['FAIR', 'Result', 'read_result', 'unfair', 'Comparison', 'compare', 'escape_markdown', 'Html', 'markdown_html',
            'answer_html', 'html_page', 'compare_models']
 
-# %% ../nbs/16_compare.ipynb #466b7ef8
+# %% ../nbs/16_compare.ipynb #36b91755
 import html, json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from fastcore.basics import patch
 from .config import InputError
-from .records import PRINCIPLES, VERDICT_FIELDS, content_hash, versions, write_json, write_text
+from .records import PRINCIPLES, content_hash, read_scenarios, versions, write_json, write_text
 from .policy import Policy, score
-from .stats import RESAMPLES, Estimate, PairedDifference, is_missing, mean_interval, paired_difference, paired_values, rate_interval, row_hash, show_p
+from .evaluate import Evaluation, evaluate, model_label, read_evaluation
+from .judge import make_judge
+from .stats import RESAMPLES, Estimate, PairedDifference, mean_interval, paired_difference, paired_values, rate_interval, row_hash, show_p
 from .plots import SCORES, figure_html, plot_differences, plot_scores, plot_tier_scope, plot_violations
 
 # %% ../nbs/16_compare.ipynb #4cd17e1a
@@ -41,39 +43,31 @@ class Result:
         ends = [r['finish_reason'] for r in self.rows if r.get('finish_reason')]
         return sum(e=='length' for e in ends) if ends else None
 
-# %% ../nbs/16_compare.ipynb #3d36b5cd
+# %% ../nbs/16_compare.ipynb #77ff29c3
 def read_result(
     item,      # An `Evaluation`, a dict with its three JSON keys, or the path of a result file
 )->Result:     # Raises `InputError` naming the file for what isn't a result
     "One finished evaluation, with all its rows"
-    where = 'result'
-    if isinstance(item, (str,Path)):
-        where,item = str(item),_read_json(Path(item))
-    if not isinstance(item, Mapping):
-        item = dict(zip(_KEYS, (item.config, item.summary, item.rows)))
+    where = str(item) if isinstance(item, (str,Path)) else 'result'
+    if isinstance(item, (str,Path)): item = read_evaluation(item)
+    if isinstance(item, Evaluation): item = item.row()
     if lacks := [k for k in _KEYS if k not in item]: raise InputError(f"{where}: no `{lacks[0]}`; give a result that `argen evaluate` wrote")
     config,rows = item['evaluation_config'],[dict(r) for r in item['individual_results']]
     if not rows: raise InputError(f"{where}: no rows in `individual_results`; nothing to compare")
     for i,r in enumerate(rows):
         try: r['prompt_hash'] = row_hash(r)
         except ValueError as e: raise InputError(f"{where}: row {i}: {e}") from None
-    return Result(_short_name(config.get('model_name') or Path(where).stem), dict(config), rows)
+    return Result(model_label(config.get('model_name') or Path(where).stem), dict(config), rows)
 
-def _short_name(model): return re.split(r'[/\\]', str(model).rstrip('/\\'))[-1]
-
-def _read_json(path):
-    try: return json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError: raise InputError(f"{path}: no such file; check the spelling, or write it with `argen evaluate`") from None
-    except OSError as e: raise InputError(f"{path}: can't be read ({e.strerror})") from None
-    except UnicodeDecodeError as e: raise InputError(f"{path}: byte {e.start+1} is not UTF-8") from None
-    except json.JSONDecodeError as e: raise InputError(f"{path}:{e.lineno}: not JSON ({e.msg} at column {e.colno})") from None
-
-# %% ../nbs/16_compare.ipynb #cbd803b2
-FAIR = {'system prompts': ('system_prompt_hash','system_prompt_type'), 'judges': ('judge','evaluator'), 'rubrics': ('rubric_hash',), # What must be the same → where results record it
+# %% ../nbs/16_compare.ipynb #e91703cc
+FAIR = {'system prompts': ('system_prompt_hash','system_prompt_type'), 'judges': ('judge','evaluator'), 'rubrics': ('rubric_hash',), # What must be the same → where results record it, the decisive one first
         'policies': ('policy_hash','ahimsa_weight','dharma_weight','helpfulness_weight','referral_policy','apply_medical_disclaimer_penalty'),
-        'sampling settings': ('temperature','top_p','max_tokens','max_new_tokens','sampling','samples'), 'test modes': ('test_mode','max_rows')}
+        'sampling settings': ('temperature','max_tokens','top_p','top_k','repetition_penalty'), 'test modes': ('test_mode',)}
 
-def _plain(v): return v['mode'] if isinstance(v, Mapping) and 'mode' in v else v
+def _setting(config, key):
+    "One setting, wherever a result keeps it; `None` where it doesn't"
+    v = config.get(key, (config.get('sampling') or {}).get(key))
+    return v['mode'] if isinstance(v, Mapping) and 'mode' in v else v
 
 def _by_value(key, known):
     "Such as `judge offline-rules (base, tuned) or gpt-4o-mini (other)`"
@@ -89,12 +83,11 @@ def unfair(
     out = []
     for topic,keys in FAIR.items():
         if rescored and topic=='policies': continue
-        known = {k: {n:_plain(c[k]) for n,c in configs.items() if c.get(k) is not None} for k in keys}
+        known = {k: {n:v for n,c in configs.items() if (v := _setting(c,k)) is not None} for k in keys}
         differ = [k for k,vs in known.items() if len({content_hash(v) for v in vs.values()}) > 1]
         if differ: out.append(f"{topic.capitalize()} differ: " + '; '.join(_by_value(k, known[k]) for k in differ))
-        elif any(known.values()) and not any(len(vs)==len(configs) for vs in known.values()):
-            lacking = [n for n in configs if all(n not in vs for vs in known.values())] or list(configs)
-            out.append(f"{topic.capitalize()} can't be checked: not recorded the same way for {', '.join(lacking)}")
+        elif 0 < len(known[keys[0]]) < len(configs):
+            out.append(f"{topic.capitalize()} can't be checked: no {keys[0]} is recorded for {', '.join(n for n in configs if n not in known[keys[0]])}")
     return out
 
 # %% ../nbs/16_compare.ipynb #849cbdd5
@@ -434,45 +427,38 @@ def report(
     return write_text(out/'report.html', html_page(title, _sections(self)))
 Comparison.save = Comparison.report
 
-# %% ../nbs/16_compare.ipynb #77e20463
-def _writable(folder):
-    "Make the folder before hours of work need it"
-    try: (folder/'results').mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise InputError(f"{folder}: can't be written ({e.strerror}); choose another place with --output-dir") from None
+# %% ../nbs/16_compare.ipynb #55a95150
+def _label(model): return model if isinstance(model, str) else str(getattr(model, 'name', None) or getattr(model, '__name__', 'chat model'))
 
-def _evaluate_each(models, one, folder):
-    "Results by model, and for those that failed the reason"
-    results,failed = {},{}
-    for m in models:
-        try: results[m] = one(m)
-        except Exception as e: failed[m] = f'{type(e).__name__}: {e}'
-        else:
-            if folder: results[m].save(folder/'results'/(re.sub(r'[^\w.-]+', '_', m.strip('/'))+'.json'))
-    return results,failed
+def _evaluate_each(models, one):
+    "Evaluations by model, and for those that failed the reason"
+    done,failed = {},{}
+    for name,m in models.items():
+        try: done[name] = one(m, name)
+        except Exception as e: failed[name] = str(e) if isinstance(e, InputError) else f'{type(e).__name__}: {e}'
+    return done,failed
 
-# %% ../nbs/16_compare.ipynb #7ce08498
+# %% ../nbs/16_compare.ipynb #7ed6acfa
 def compare_models(
-    models:Sequence[str],         # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, or `smollm2`
-    scenarios,                    # Path of a scenario file, or a list of `Scenario`
-    judge='offline',              # Who judges: `offline`, `openai`, `gemini`, or a judge of your own
-    output_dir:str|Path|None=None, # Where each result and the report go; `None`: nowhere
+    models:Sequence,              # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, `smollm2`, or chat models of your own
+    scenarios,                    # Path of a processed scenario file, or scenarios
+    judge='offline',              # Who judges: `offline`, `openai`, `gemini`, `openai:MODEL`, or a judge of your own
+    output_dir:str|Path|None=None, # Where answers, results and the report go; a second call goes on from there. `None`: nowhere
     baseline:int|str=0,           # Which model the others are compared with: position or name; another takes its place when it fails
-    evaluate=None,                # How to evaluate one model; by default `argen.evaluate.evaluate`
-    **evaluate_args,              # Passed to it, the same for every model
+    **evaluate_args,              # Passed to `evaluate`, the same for every model
 )->Comparison: # `failed` names the models without a result; raises `InputError` for bad scenarios, a repeated model, or when all models fail
     "Evaluate several models on the same scenarios and compare them"
-    from argen.records import read_scenarios
-    models = list(models)
-    if twice := [m for m,n in Counter(models).items() if n > 1]: raise InputError(f"--models: {twice[0]} is given twice; give each model once")
-    if not models: raise InputError("--models: name at least one model")
-    if baseline not in (models if isinstance(baseline, str) else range(-len(models), len(models))): raise InputError(f"baseline {baseline!r} is none of the models {', '.join(models)}")
-    if evaluate is None: from argen.evaluate import evaluate
+    named = {_label(m):m for m in models}
+    if len(named) < len(models): raise InputError(f"--models: {Counter(map(_label, models)).most_common(1)[0][0]} is given twice; give each model once")
+    if not named: raise InputError("--models: name at least one model")
+    if baseline not in (named if isinstance(baseline, str) else range(-len(named), len(named))): raise InputError(f"baseline {baseline!r} is none of the models {', '.join(named)}")
+    wanted = baseline if isinstance(baseline, str) else list(named)[baseline]
     scenarios = read_scenarios(scenarios) if isinstance(scenarios, (str,Path)) else list(scenarios)
-    if output_dir: _writable(Path(output_dir))
-    results,failed = _evaluate_each(models, lambda m: evaluate(m, scenarios, judge=judge, **evaluate_args), output_dir and Path(output_dir))
-    if not results: raise InputError(f"none of the {len(models)} models could be evaluated; {models[0]}: {failed[models[0]]}")
-    wanted = baseline if isinstance(baseline, str) else models[baseline]
-    c = compare(results.values(), baseline=list(results).index(wanted) if wanted in results else 0, failed=failed)
+    judge,out = make_judge(judge),output_dir and Path(output_dir)
+    folder = lambda name: out and out/'models'/f'{re.sub(r"[^a-zA-Z0-9_.-]+", "_", model_label(name))}-{content_hash(name)[:6]}'
+    done,failed = _evaluate_each(named, lambda m,name: evaluate(m, scenarios, judge=judge, output_dir=folder(name), **evaluate_args))
+    if not done: raise InputError(f"none of the {len(named)} models could be evaluated; {wanted}: {failed[wanted]}")
+    c = compare(done.values(), baseline=list(done).index(wanted) if wanted in done else 0, failed=failed)
     if wanted in failed: c.warnings.insert(0, f"The baseline {wanted} failed; {c.baseline} takes its place")
-    if output_dir: c.report(output_dir)
+    if out: c.report(out)
     return c
