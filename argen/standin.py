@@ -141,7 +141,7 @@ class StandIn:
 
     def __repr__(self): return f'StandIn({self.count} requests, {self.most_at_once} at once)'
 
-# %% ../nbs/03b_standin.ipynb #ec98b751
+# %% ../nbs/03b_standin.ipynb #28f8f782
 @patch
 def _note(self:StandIn, path, headers, raw):
     "Take down a request"
@@ -157,7 +157,7 @@ def _note(self:StandIn, path, headers, raw):
 @patch
 async def _talk(self:StandIn, reader, writer):
     "Serve one connection, request after request"
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
         while True:
             line,*rest = (await reader.readuntil(b'\r\n\r\n')).decode('latin1').split('\r\n')
             headers = {k.strip().lower():v.strip() for k,_,v in (o.partition(':') for o in rest if o)}
