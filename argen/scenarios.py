@@ -43,11 +43,11 @@ def same_text(
     "A prompt without case, punctuation and spacing"
     return ' '.join(re.findall(r"\d+(?:[.,]\d+)*|\w+(?:'\w+)?", unicodedata.normalize('NFKC', prompt).replace('’',"'").lower()))
 
-# %% ../nbs/09_scenarios.ipynb #6b7a26e9
+# %% ../nbs/09_scenarios.ipynb #8bc59712
 _numbers = {w:str(i) for i,w in enumerate('zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen'.split())
             } | {w:str(10*i) for i,w in enumerate('twenty thirty forty fifty sixty seventy eighty ninety'.split(), 2)} | {'hundred':'100','half':'0.5','once':'1','twice':'2','couple':'2','few':'few','several':'few'}
 _units = {'milligram':'mg','mgs':'mg','microgram':'mcg','µg':'mcg','μg':'mcg','ug':'mcg','gram':'g','kilogram':'kg','kilo':'kg','milliliter':'ml','mls':'ml','liter':'l','pound':'lb','lbs':'lb','inch':'in','inches':'in','feet':'ft','foot':'ft','degree':'°',
-          'percent':'%','min':'minute','mins':'minute','hr':'hour','hrs':'hour','wk':'week','yr':'year','yrs':'year','yo':'year','tab':'tablet','daily':'day','nightly':'night','weekly':'week','hourly':'hour','monthly':'month'
+          'percent':'%','min':'minute','mins':'minute','hr':'hour','hrs':'hour','wk':'week','yr':'year','yrs':'year','yo':'year','tab':'tablet','tsp':'teaspoon','tbsp':'tablespoon','daily':'day','nightly':'night','weekly':'week','hourly':'hour','monthly':'month'
          } | {u:u for u in 'mg mcg g kg ml l lb oz cm mm ° % second minute hour day night week month year tablet pill capsule dose drop puff unit teaspoon tablespoon cup glass pack'.split()}
 _units |= {u+'s':v for u,v in _units.items() if len(u)>3 and not u.endswith('s')}
 
@@ -66,12 +66,13 @@ def amounts(
         elif t in ('a','an') and value is None: value = '1'
     return frozenset(found + ([value] if value not in (None,'1','few') else []))
 
-# %% ../nbs/09_scenarios.ipynb #02bf6552
+# %% ../nbs/09_scenarios.ipynb #797f5f3c
 _groups = {'newborn':'newborn|preemie', 'infant':'infant|baby|babies', 'child':'toddler|child|children|kids?|son|daughter|little (?:boy|girl|one)|preschooler|grandson|granddaughter|niece|nephew', 'teen':'teen|teens|teenager|teenage|adolescent',
            'adult':'husband|wife|partner|boyfriend|girlfriend|brother|sister|mom|mother|dad|father|uncle|aunt', 'elder':'elderly|elder|senior|grand(?:ma|pa|mother|father|dad)|nana|nursing home', 'pregnant':'pregnant|pregnancy|trimester|expecting'}
 _age = {k:re.compile(rf'\b(?:{v})\b') for k,v in _groups.items()}
 _side = re.compile(r'\b(?:my|his|her|their|the|your|both|in|on|from|and|to|lower|upper|a) (left|right)\b(?! (?:now|away|after|before|at|when|thing|time|track|amount|answer|one|call))|\b(left|right)(?:-sided| (?:side|arm|leg|eye|ear|knee|hip|foot|hand|shoulder|ankle|wrist|breast|lung))\b|\b(lower|upper|both)\b')
-_denial = re.compile(r"\b(?:no|not|never|without|none|nor|neither|cannot|denies|\w+n't)\b((?: [\w']+){0,4})")
+_idiom = re.compile(r"\b(?:don't|do not|didn't) know\b|\b(?:not|n't) sure\b|\bwon't stop\b") # Deny nothing
+_denial = re.compile(r"\b(?:no|not|never|without|none|nor|neither|cannot|denies|stopped|lacks?|\w+n't)\b((?: [\w']+){0,4})")
 _light = frozenset('a an any the my his her their its it of to be been being have has had i he she we they that this really very even so sure longer more get getting got feel feeling at all'.split())
 _opposite = {w:f'{a}/{b}' for a,b in (('high','low'),('start','stop'),('raise','lower'),('gain','lose'),('increase','decrease'),('before','after'),('more','less'),('too much','not enough'),('better','worse')) for w in (a,b)}
 
@@ -96,13 +97,13 @@ def drugs(
     "Drugs that a text names"
     return frozenset(_brands[w] for w in re.findall(r'[a-z]+', text) if w in _brands) | frozenset(_endings.findall(text))
 
-# %% ../nbs/09_scenarios.ipynb #fb1c7402
+# %% ../nbs/09_scenarios.ipynb #fb849570
 @lru_cache(100_000)
 def critical_terms(
     text:str, # A prompt
 )->dict[str,frozenset[str]]: # 'amount', 'negation', 'age group', 'side', 'drug', 'direction' → what the text says of it
     "The small words that decide care and that a cosine overlooks"
-    t = same_text(text)
+    t = _idiom.sub('', same_text(text))
     sides = {s for m in _side.findall(t) for s in m if s}
     return {'amount':amounts(text), 'negation':frozenset(_denied(t)), 'age group':frozenset(k for k,r in _age.items() if r.search(t)),
             'side':frozenset(sides), 'drug':drugs(t), 'direction':frozenset(w for w in _opposite if f' {w} ' in f' {t} ')}
