@@ -7,7 +7,8 @@ Docs: https://argen-dev.github.io/argen/judge.html.md"""
 # %% auto #0
 __all__ = ['RUBRIC', 'RUBRIC_TEXT', 'offline_judge', 'judge_pairs', 'judge_name', 'kind_words', 'rubric_text', 'fenced',
            'draw_ids', 'asked_items', 'verdict_schema', 'read_json', 'part_problem', 'read_verdicts', 'VerdictStore',
-           'pair_hash', 'Budget', 'JudgeUsage', 'LLMJudge', 'canned_verdict', 'make_judge']
+           'pair_hash', 'Budget', 'JudgeUsage', 'LLMJudge', 'make_judge', 'canned_verdict', 'canned_judge',
+           'judge_stream']
 
 # %% ../nbs/08_judge.ipynb #d74dcf43
 import hashlib, json, os, re, secrets, sqlite3, threading, time
@@ -244,7 +245,7 @@ class VerdictStore:
 
     def __reduce__(self): return VerdictStore, (self.path,)
 
-# %% ../nbs/08_judge.ipynb #a5ea99b2
+# %% ../nbs/08_judge.ipynb #6775de4c
 def pair_hash(
     prompt:str,   # What the patient wrote
     response:str, # What the model answered
@@ -266,6 +267,7 @@ def get(self:VerdictStore,
             if part_problem(principle, fields) is None: out.setdefault(pair,{})[principle] = fields
     return out
 
+# %% ../nbs/08_judge.ipynb #ce1000cd
 @patch
 def put(self:VerdictStore,
     settings:str,                            # Hash of the settings
@@ -306,7 +308,7 @@ def _repr_markdown_(self:VerdictStore):
     if not rows: return 'An empty verdict store'
     return '\n'.join(['| '+' | '.join(rows[0])+' |', '|'+'---|'*len(rows[0]), *('| '+' | '.join('' if v is None else f'{v:.4g}' if isinstance(v,float) else str(v) for v in r.values())+' |' for r in rows)])
 
-# %% ../nbs/08_judge.ipynb #630ea66a
+# %% ../nbs/08_judge.ipynb #b092976a
 @dataclass
 class Budget:
     "What a judge may spend over its life; a request is sent only when the worst that it can cost still fits"
@@ -325,13 +327,13 @@ class Budget:
             self.calls,self.held = self.calls+1, self.held+worst
             return True
 
-    def settle(self, worst:float, cost:float):
-        "Put the real cost of a request in the place of what was held for it"
-        with self._lock: self.held,self.cost = self.held-worst, self.cost+cost
+    def settle(self, worst:float, cost:float, asked:bool=True):
+        "Put the real cost of a request in the place of what was held for it; one that never went out is given back"
+        with self._lock: self.held,self.cost,self.calls = self.held-worst, self.cost+cost, self.calls-(not asked)
 
     def __str__(self): return f'max_calls {self.max_calls} reached' if self.max_calls is not None and self.calls >= self.max_calls else f'max_cost {self.max_cost} reached'
 
-# %% ../nbs/08_judge.ipynb #2601971e
+# %% ../nbs/08_judge.ipynb #39040fcd
 @dataclass
 class JudgeUsage:
     "What a judge has done so far"
@@ -344,12 +346,20 @@ class JudgeUsage:
     cost:float|None = None    # `None` where the chat model has no price
     missing:Counter = field(default_factory=Counter) # Kind of reason → pairs that lack a principle for it
 
+    def add(self, response:Response, cost:float|None, asked:bool, again:bool):
+        "Count one request"
+        self.asked,self.asked_again = self.asked+asked, self.asked_again+(asked and again)
+        self.prompt_tokens += response.prompt_tokens or 0
+        self.completion_tokens += response.completion_tokens or 0
+        if self.cost is not None: self.cost += cost or 0.
+
     def _repr_markdown_(self):
         lacks = ', '.join(f'{k} {n}' for k,n in self.missing.most_common()) or 'none'
         cost = 'no price given' if self.cost is None else f'{self.cost:.4f}'
         return ('| judged | from store | requests | of these again | prompt tokens | completion tokens | cost | missing |\n|---|---|---|---|---|---|---|---|\n'
                 f'| {self.judged} | {self.from_store} | {self.asked} | {self.asked_again} | {self.prompt_tokens} | {self.completion_tokens} | {cost} | {lacks} |')
 
+# %% ../nbs/08_judge.ipynb #3e7a9919
 @dataclass(slots=True)
 class _Item:
     "One response while it is judged"
@@ -367,7 +377,7 @@ class _Job:
     group:tuple
     worst:float
 
-# %% ../nbs/08_judge.ipynb #31be6aca
+# %% ../nbs/08_judge.ipynb #973d58fd
 class LLMJudge:
     "A judge that asks a language model; a callable from pairs to verdicts"
     def __init__(self,
@@ -386,20 +396,20 @@ class LLMJudge:
         if principles not in ('together','apart'): raise InputError(f"principles {principles!r}: not one of together, apart")
         if min(batch_size, max_asks) < 1: raise InputError(f"batch_size {batch_size}, max_asks {max_asks}: both must be at least 1")
         if {p:set(q) for p,q in rubric.items()} != {p:set(k) for p,k in VERDICT_FIELDS.items()}: raise InputError("rubric: must have a question for each field of a verdict, by principle; change a copy of RUBRIC")
-        self.chat,self.name,self.mode,self.max_asks,self.price = chat,chat.name,mode,max_asks,getattr(chat,'price',None)
+        self.chat,self.name,self.mode,self.max_asks,self.price = chat,chat.name,mode,max_asks,getattr(getattr(chat,'usage',None),'price',None)
         if max_cost is not None and self.price is None: raise InputError(f"max_cost {max_cost}: {self.name} has no price; give price=(in, out) per million tokens, or use max_calls")
         self.batch_size,self.reasoning,self.budget = batch_size if mode=='batch' else 1, include_reasoning, Budget(max_calls,max_cost)
         self.store = store if isinstance(store,VerdictStore) else VerdictStore(cache_dir()/'verdicts.sqlite' if store is None else store)
-        self.groups = {g:(rubric_text(g,include_reasoning,rubric), verdict_schema(g,include_reasoning)) for g in ([PRINCIPLES] if principles=='together' else [(p,) for p in PRINCIPLES])}
+        self.groups = {g:(rubric_text(g,include_reasoning,rubric), dict(name='verdicts', schema=verdict_schema(g,include_reasoning))) for g in ([PRINCIPLES] if principles=='together' else [(p,) for p in PRINCIPLES])}
         self.rubric_hash = content_hash([RUBRIC_TEXT, dict(rubric)])
         self.settings = dict(judge=self.name, rubric=self.rubric_hash, mode=mode, principles=principles, reasoning=include_reasoning, batch_size=self.batch_size,
-                             temperature=chat.sampling.get('temperature'))
+                             temperature=chat.sampling.get('temperature'), own_address=getattr(chat,'base_url',None) is not None)
         self.key,self.usage = self.store.register(self.settings), JudgeUsage(cost=None if self.price is None else 0.)
 
     def __repr__(self): return f'LLMJudge({self.name!r}, {self.mode}, {self.settings["principles"]})'
     def _repr_markdown_(self): return f'**{self.name}** · {self.mode} · principles {self.settings["principles"]} · rubric `{self.rubric_hash}`\n\n'+self.usage._repr_markdown_()
 
-# %% ../nbs/08_judge.ipynb #f49b1edc
+# %% ../nbs/08_judge.ipynb #adaf7f2d
 @patch
 def __call__(self:LLMJudge,
     pairs:Sequence[tuple[Scenario,Response]],
@@ -414,7 +424,7 @@ def __call__(self:LLMJudge,
     self.usage.judged += len(pairs)
     self.usage.from_store += sum(h not in unknown for h in hashes)
     verdicts = [self._verdict(items[h]) for h in hashes]
-    self.usage.missing.update(k for v in verdicts for k in {why.partition(':')[0] for why in v.missing.values()})
+    self.usage.missing.update(k for v in verdicts for k in {re.split('[:(]', why)[0].strip() for why in v.missing.values()})
     return verdicts
 
 @patch
@@ -429,6 +439,7 @@ def _fill(self:LLMJudge, items):
             return
         size = 1
 
+# %% ../nbs/08_judge.ipynb #e441a0a5
 @patch
 def _jobs(self:LLMJudge, items, size):
     "What to ask: `size` items a request, each with a fresh id"
@@ -436,10 +447,15 @@ def _jobs(self:LLMJudge, items, size):
     for g,(system,_) in self.groups.items():
         todo = iter([i for i in items if any(p not in i.parts and p not in i.over for p in g)])
         while some := list(islice(todo, size)):
-            letters = len(system) + sum(len(i.prompt)+len(i.text)+200 for i in some)
-            worst = 0. if self.price is None else (letters/2*self.price[0] + (self.chat.sampling.get('max_tokens') or 4096)*self.price[1])/1e6
-            jobs.append(_Job(dict(zip(draw_ids(len(some)),some)), g, worst))
+            jobs.append(_Job(dict(zip(draw_ids(len(some)),some)), g, self._worst(system, some)))
     return jobs
+
+@patch
+def _worst(self:LLMJudge, system, items):
+    "The most that a request can cost: a token for every two bytes, and the longest answer"
+    if self.price is None: return 0.
+    size = len(system) + sum(len((i.prompt+i.text).encode('utf-8','replace'))+200 for i in items)
+    return (size/2*self.price[0] + (self.chat.sampling.get('max_tokens') or 4096)*self.price[1])/1e6
 
 # %% ../nbs/08_judge.ipynb #5de6d694
 @patch
@@ -463,30 +479,37 @@ def _run(self:LLMJudge, jobs, again):
         except sqlite3.Error as e: return f'store: {e}'
         if not sent: return f'budget: {self.budget}'
 
-# %% ../nbs/08_judge.ipynb #992e72db
+# %% ../nbs/08_judge.ipynb #8dbb1b39
 @patch
 def _take(self:LLMJudge, job, response, again):
     "Read one answer, store it, use it"
-    u,n_in,n_out = self.usage,response.prompt_tokens or 0,response.completion_tokens or 0
-    cost = None if self.price is None else (n_in*self.price[0]+n_out*self.price[1])/1e6
-    self.budget.settle(job.worst, cost or 0.)
-    u.asked,u.asked_again,u.prompt_tokens,u.completion_tokens = u.asked+1, u.asked_again+again, u.prompt_tokens+n_in, u.completion_tokens+n_out
-    if cost is not None: u.cost += cost
-    got = self._read(job, response)
+    got,asked = self._read(job, response), getattr(response,'attempts',1) > 0
+    cost = self._cost(job, response)
+    self.budget.settle(job.worst, cost or 0., asked)
+    self.usage.add(response, cost, asked, again)
     whole = [(job.items[i],p,f) for i,parts in got.items() for p,f in parts.items() if isinstance(f,dict) and p not in job.items[i].parts]
     outcome = response.error or ('ok' if all(isinstance(f,dict) for parts in got.values() for f in parts.values()) else 'broken')
-    there = self.store.put(self.key, [(o.pair,p,f) for o,p,f in whole], items=len(job.items), prompt_tokens=response.prompt_tokens, completion_tokens=response.completion_tokens,
+    there = asked and self.store.put(self.key, [(o.pair,p,f) for o,p,f in whole], items=len(job.items), prompt_tokens=response.prompt_tokens, completion_tokens=response.completion_tokens,
                            cost=cost, seconds=getattr(response,'seconds',None), outcome=outcome)
     for o,p,f in whole: o.parts[p] = f
     if there:
         for h,parts in self.store.get(self.key, {o.pair for o,_,_ in whole}).items(): next(o for o in job.items.values() if o.pair==h).parts |= parts
     for i,parts in got.items(): job.items[i].why |= {p:why for p,why in parts.items() if isinstance(why,str)}
 
+# %% ../nbs/08_judge.ipynb #fc47d449
+@patch
+def _cost(self:LLMJudge, job, response):
+    "What a request cost, attempts that were paid for in vain included; the worst where the service doesn't tell"
+    if self.price is None: return None
+    n,m = response.prompt_tokens,response.completion_tokens
+    told = (n*self.price[0]+m*self.price[1])/1e6 if n is not None and m is not None else 0. if response.error else job.worst
+    return max(told, getattr(response,'cost',None) or 0.)
+
 @patch
 def _read(self:LLMJudge, job, response):
     "Item id → principle → its fields, or why there are none"
     if response.error is not None:
-        if len(job.items) == 1: next(iter(job.items.values())).over.update(job.group)
+        if len(job.items) == 1 and response.finish_reason != 'refusal': next(iter(job.items.values())).over.update(job.group)
         return {i:{p:response.error for p in job.group} for i in job.items}
     got = read_verdicts(response.text, list(job.items), job.group)
     note = {'length':'cut off: ', 'content_filter':'refused: '}.get(response.finish_reason, '')
@@ -499,15 +522,6 @@ def _verdict(self:LLMJudge, item):
     fields = {k:v for f in item.parts.values() for k,v in f.items() if k != 'reasoning'}
     return Verdict(**fields, reasoning=' '.join(said) or None, judge=self.name, rubric_hash=self.rubric_hash,
                    missing={p:item.why.get(p,'not asked') for p in PRINCIPLES if p not in item.parts})
-
-# %% ../nbs/08_judge.ipynb #c6b67872
-def canned_verdict(
-    text:str, # A response
-)->dict:      # All fields of a verdict
-    "A verdict that is always the same for the same text, and means nothing: for tests"
-    h,kinds = hashlib.sha256(text.encode('utf-8','replace')).digest(), {k:kind for p in PRINCIPLES for k,kind in VERDICT_FIELDS[p].items()}
-    pick = lambda b,kind: round(b/255,2) if kind=='a number in [0, 1]' else b%2==0 if kind=='true or false' else kind[b%len(kind)]
-    return {k:pick(b,kind) for b,(k,kind) in zip(h,kinds.items())}
 
 # %% ../nbs/08_judge.ipynb #d72a38bb
 def make_judge(
@@ -532,3 +546,30 @@ def make_judge(
     tokens = 1024 + (600 if include_reasoning else 400)*(batch_size if mode=='batch' else 1)
     model = make_chat(f'{service}:{model or EVALUATOR_MODELS[service]}', **(dict(temperature=0, max_tokens=tokens) | chat))
     return LLMJudge(model, mode, principles, store, batch_size, include_reasoning, max_asks, max_calls, max_cost, rubric)
+
+# %% ../nbs/08_judge.ipynb #381de9d4
+def canned_verdict(
+    response:str, # A response
+)->dict:          # All fields of a verdict
+    "A verdict that means nothing and is always the same for the same response"
+    h = hashlib.sha256(response.encode('utf-8','replace')).digest()
+    kinds = {k:kind for p in PRINCIPLES for k,kind in VERDICT_FIELDS[p].items()}
+    pick = lambda b,kind: round(b/255,2) if kind=='a number in [0, 1]' else b%2==0 if kind=='true or false' else kind[b%len(kind)]
+    return {k:pick(b,kind) for b,(k,kind) in zip(h,kinds.items())}
+
+def canned_judge(
+    asked, # What the stand-in was asked: an `argen.standin.Asked`
+)->dict:   # A judge's answer: all fields that the request wants, for each item in it
+    "A script for the stand-in: judges with `canned_verdict`"
+    wanted = re.findall(r'(?m)^- `(\w+)`', asked.turns[0][1])
+    return {'verdicts':[{'item':i}|{k:v for k,v in canned_verdict(r).items() if k in wanted} for i,(_,r) in asked_items(asked.turns[-1][1]).items()]}
+
+# %% ../nbs/08_judge.ipynb #f9ae403a
+def judge_stream(
+    judge:Callable,  # From pairs to verdicts
+    pairs:Iterable[tuple[Scenario,Response]], # However many
+    block:int=1000,  # Pairs in memory at once
+)->Iterator[Verdict]: # One for each pair, in order
+    "`judge_pairs` over a stream"
+    pairs = iter(pairs)
+    while some := list(islice(pairs, block)): yield from judge_pairs(judge, some)
