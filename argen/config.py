@@ -6,8 +6,8 @@ Docs: https://argen-dev.github.io/argen/config.html.md"""
 
 # %% auto #0
 __all__ = ['DEFAULT_MODEL_ID', 'DEFAULT_GENERATION_MODEL', 'EVALUATOR_MODELS', 'SYSTEM_PROMPTS', 'REWARD_WEIGHTS', 'TIER_SHARES',
-           'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_PRESETS', 'InputError', 'cache_dir',
-           'published_data']
+           'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_PRESETS', 'InputError', 'Bars',
+           'cache_dir', 'published_data']
 
 # %% ../nbs/00_config.ipynb #1e070258
 import os, sys
@@ -62,6 +62,29 @@ GRPO_CONFIG = dict(
 GRPO_PRESETS = {'smollm2': dict(
     learning_rate=2e-4, num_train_epochs=1, beta=0.0, num_iterations=1, num_generations=8,
     per_device_train_batch_size=16, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
+
+# %% ../nbs/00_config.ipynb #fdb0d34f
+class Bars:
+    "A `progress` callable that draws a bar for each stage, with its name and the time left"
+    def __init__(self): self.stage = self.bar = None
+
+    def __call__(self,
+        stage:str, # What is being done
+        done:int,  # How much of it is done
+        total:int, # How much there is
+    ):
+        "Draw the bar of `stage`; a new stage, or a full bar, ends the one before"
+        from tqdm.auto import tqdm
+        if self.bar is None or stage != self.stage or done < self.bar.n:
+            self.close()
+            self.stage,self.bar = stage,tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True)
+        self.bar.update(done-self.bar.n)
+        if done >= total: self.close()
+
+    def close(self):
+        "End the bar that is drawn"
+        if self.bar is not None: self.bar.close()
+        self.stage = self.bar = None
 
 # %% ../nbs/00_config.ipynb #426dd78e
 def cache_dir()->Path: # The folder, made if needed

@@ -170,13 +170,13 @@ def read_jsonl(
             if not isinstance(row, dict): raise InputError(f"{path}:{n}: a row must be a JSON object, not {type(row).__name__}")
             yield n,row
 
-# %% ../nbs/01_records.ipynb #6025756d
+# %% ../nbs/01_records.ipynb #60f39399
 def _label(value, allowed, name, digest, where):
     "A tier or scope from `value`, which may carry the hash of the prompt it was given to"
     if value is None: return None
     label,_,bound = value.partition(':') if isinstance(value,str) else (value,'','')
     if label not in allowed: raise InputError(f"{where}: {name} {value!r} is not one of {', '.join(allowed)}; correct it or drop the field")
-    if bound and bound != digest: raise InputError(f"{where}: the hash in {name} is not that of the prompt; the prompt was changed after it was labelled. Restore it or run `argen process`")
+    if bound and bound != digest: raise InputError(f"{where}: the hash in {name} is not that of the prompt; the prompt was changed after it was labeled. Restore the prompt, or give the label without a hash")
     return label
 
 def scenario_from_row(
@@ -191,7 +191,7 @@ def scenario_from_row(
     try: digest = prompt_hash(prompt)
     except UnicodeEncodeError: raise InputError(f"{where}: `prompt` holds half a character (a lone surrogate); correct the text") from None
     given = row.get('prompt_hash')
-    if given is not None and given != digest: raise InputError(f"{where}: `prompt_hash` is not that of the prompt; the prompt was changed after it was hashed. Restore it or run `argen process`")
+    if given is not None and given != digest: raise InputError(f"{where}: `prompt_hash` is not that of the prompt; the prompt was changed after it was hashed. Restore the prompt, or drop the hash")
     tier = _label(row.get('tier'), TIERS, 'tier', digest, where)
     scope = _label(row.get('scope'), SCOPES, 'scope', digest, where)
     if given is None and ':' in str(row.get('tier')): given = digest
