@@ -150,11 +150,11 @@ def train(
     if not (run/'model').exists(): _fit(model, rows, judge, policy, use_separate_rewards, s, run, progress)
     return Training(str(run/'model'), run, s, [r for _,r in read_jsonl(run/'log.jsonl')])
 
-# %% ../nbs/12_grpo.ipynb #347b396d
+# %% ../nbs/12_grpo.ipynb #44b8badc
 def _fit(model, rows, judge, policy, separate, s, run, progress):
     "Run the trainer from the last checkpoint, and move the finished model into place"
     from datasets import Dataset
-    from transformers import set_seed
+    from transformers import PrinterCallback, set_seed
     from trl import GRPOTrainer
     set_seed(s['seed'])
     net,tok = load_model(model)
@@ -164,10 +164,11 @@ def _fit(model, rows, judge, policy, separate, s, run, progress):
     ends = {tok.eos_token_id, *([e] if isinstance(e := net.generation_config.eos_token_id, int) else e or [])}
     rewards = Rewards(judge, policy, ends, log=lambda row: append_jsonl(completions, [row]))
     funcs,weights = reward_functions(rewards, separate)
-    args = trl_config(s | dict(warmup_steps=s['warmup_steps']), run)
+    args = trl_config(s, run)
     args.reward_weights = weights
     trainer = GRPOTrainer(net.train(), reward_funcs=funcs, args=args, train_dataset=Dataset.from_list(rows), processing_class=tok,
                           peft_config=lora_config(s, model), callbacks=[run_callback(log, progress)])
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     part = run/'model.part'
     shutil.rmtree(part, ignore_errors=True)
