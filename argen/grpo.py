@@ -8,8 +8,8 @@ Docs: https://argen-dev.github.io/argen/grpo.html.md"""
 __all__ = ['EXTRA_SETTINGS', 'training_rows', 'grpo_settings', 'lora_config', 'trl_config', 'last_checkpoint', 'rewind',
            'run_callback', 'Training', 'train']
 
-# %% ../nbs/12_grpo.ipynb #3b53bebe
-import json, os, shutil, time
+# %% ../nbs/12_grpo.ipynb #d4e6c38c
+import json, os, shutil, time, warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,13 +48,12 @@ def grpo_settings(
     if batch % s['num_generations']: raise InputError(f"--num_generations {s['num_generations']}: must divide the batch of {batch} (per_device_train_batch_size × gradient_accumulation_steps)")
     return s
 
-# %% ../nbs/12_grpo.ipynb #fed5167f
-def lora_config(s:dict, base:str):
+# %% ../nbs/12_grpo.ipynb #17869b99
+def lora_config(s:dict):
     "peft's configuration, or `None` when `lora_r` is 0 and all weights are trained"
     if not s['lora_r']: return None
     from peft import LoraConfig
-    return LoraConfig(r=s['lora_r'], lora_alpha=s['lora_alpha'], lora_dropout=s['lora_dropout'], target_modules='all-linear',
-                      task_type='CAUSAL_LM', base_model_name_or_path=base)
+    return LoraConfig(r=s['lora_r'], lora_alpha=s['lora_alpha'], lora_dropout=s['lora_dropout'], target_modules='all-linear', task_type='CAUSAL_LM')
 
 def trl_config(s:dict, folder:Path):
     "TRL's configuration; checkpoints go to `folder`"
@@ -150,7 +149,7 @@ def train(
     if not (run/'model').exists(): _fit(model, rows, judge, policy, use_separate_rewards, s, run, progress)
     return Training(str(run/'model'), run, s, [r for _,r in read_jsonl(run/'log.jsonl')])
 
-# %% ../nbs/12_grpo.ipynb #44b8badc
+# %% ../nbs/12_grpo.ipynb #cd165904
 def _fit(model, rows, judge, policy, separate, s, run, progress):
     "Run the trainer from the last checkpoint, and move the finished model into place"
     from datasets import Dataset
@@ -164,12 +163,14 @@ def _fit(model, rows, judge, policy, separate, s, run, progress):
     ends = {tok.eos_token_id, *([e] if isinstance(e := net.generation_config.eos_token_id, int) else e or [])}
     rewards = Rewards(judge, policy, ends, log=lambda row: append_jsonl(completions, [row]))
     funcs,weights = reward_functions(rewards, separate)
-    args = trl_config(s, run)
-    args.reward_weights = weights
-    trainer = GRPOTrainer(net.train(), reward_funcs=funcs, args=args, train_dataset=Dataset.from_list(rows), processing_class=tok,
-                          peft_config=lora_config(s, model), callbacks=[run_callback(log, progress)])
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning) # Renamings between the versions of transformers and TRL
+        args = trl_config(s, run)
+        args.reward_weights = weights
+        trainer = GRPOTrainer(net.train(), reward_funcs=funcs, args=args, train_dataset=Dataset.from_list(rows), processing_class=tok,
+                              peft_config=lora_config(s), callbacks=[run_callback(log, progress)])
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     part = run/'model.part'
     shutil.rmtree(part, ignore_errors=True)
     trainer.model.save_pretrained(part)
