@@ -457,7 +457,7 @@ def _worst(self:LLMJudge, system, items):
     size = len(system) + sum(len((i.prompt+i.text).encode('utf-8','replace'))+200 for i in items)
     return (size/2*self.price[0] + (self.chat.sampling.get('max_tokens') or 4096)*self.price[1])/1e6
 
-# %% ../nbs/08_judge.ipynb #5de6d694
+# %% ../nbs/08_judge.ipynb #a2cbe654
 @patch
 def _request(self:LLMJudge, job):
     "The rubric first, the items last"
@@ -475,17 +475,21 @@ def _run(self:LLMJudge, jobs, again):
                 sent.append(job := todo.popleft())
                 yield self._request(job)
         try:
-            for n,response in self.chat.stream(requests()): self._take(sent[n], response, again)
+            for n,response in self.chat.stream(requests()):
+                self._take(sent[n], response, again)
+                sent[n] = None
         except sqlite3.Error as e: return f'store: {e}'
+        finally:
+            for job in sent:
+                if job: self.budget.settle(job.worst, job.worst) # under way when the run was broken off: perhaps paid for
         if not sent: return f'budget: {self.budget}'
 
-# %% ../nbs/08_judge.ipynb #8dbb1b39
+# %% ../nbs/08_judge.ipynb #ad80ea42
 @patch
 def _take(self:LLMJudge, job, response, again):
     "Read one answer, store it, use it"
     got,asked = self._read(job, response), getattr(response,'attempts',1) > 0
     cost = self._cost(job, response)
-    self.budget.settle(job.worst, cost or 0., asked)
     self.usage.add(response, cost, asked, again)
     whole = [(job.items[i],p,f) for i,parts in got.items() for p,f in parts.items() if isinstance(f,dict) and p not in job.items[i].parts]
     outcome = response.error or ('ok' if all(isinstance(f,dict) for parts in got.values() for f in parts.values()) else 'broken')
@@ -495,6 +499,7 @@ def _take(self:LLMJudge, job, response, again):
     if there:
         for h,parts in self.store.get(self.key, {o.pair for o,_,_ in whole}).items(): next(o for o in job.items.values() if o.pair==h).parts |= parts
     for i,parts in got.items(): job.items[i].why |= {p:why for p,why in parts.items() if isinstance(why,str)}
+    self.budget.settle(job.worst, cost or 0., asked)
 
 # %% ../nbs/08_judge.ipynb #fc47d449
 @patch
