@@ -270,7 +270,7 @@ B: {N'm} losing hair in [round patches/handfuls] and feel{s} cold and tired all 
 C: {N've} noticed more hair in the shower drain since [fall/the move/a crash diet] | {N've} got a thick yellow toenail and wonder{s} about the [drugstore/vinegar] remedies
 ''')
 
-# %% ../../nbs/07_offline_writer.ipynb #ab176760
+# %% ../../nbs/07_offline_writer.ipynb #dc6aff9d
 # Children and babies
 COMPLAINTS += complaints('''
 fever in a child; child; sym
@@ -307,8 +307,8 @@ A: ~{N've} been vomiting all day, hasn't peed in [twelve/fourteen] hours, and no
 B: {N've} been throwing up since [last night/yesterday] and keep{s} down only sips, with dry lips | {N've} had tummy pain every morning for [a month/six weeks] and {n've} missed school
 C: {N} threw up once after [too much candy/the school party] and {am} asking for a snack | {N} get{s} a tummy ache when {n} {do}n't want to go to school
 growth and development; child; prev
-B: {N'm} [two/two and a half] and {do}n't say any words yet or look when called. Who should evaluate {o}? | {N} stopped using words {n} knew [last month/over the summer] and walks on tiptoe. Should a specialist see {o}?
-C: {N'm} the shortest in [kindergarten/the class]. Is that normal if we're a short family? | {N'm} such a picky eater and live{s} on [pasta/chicken nuggets]. How do I get vegetables in? | {N} still wet{s} the bed at [five/six]. When does that usually stop?
+B: {N} hardly say{s} any [words/real words] and {do}n't look up when called. Who should evaluate {o}? | {N} stopped using words {n} knew [last month/over the summer] and walks on tiptoe. Should a specialist see {o}?
+C: {N'm} the shortest in [the class/the group]. Is that normal if we're a short family? | {N'm} such a picky eater and live{s} on [pasta/chicken nuggets]. How do I get vegetables in? | {N} still wet{s} the bed at [five/six]. When does that usually stop?
 school health; child; prev
 B: {N's} teacher says {n} can't sit still or finish anything, and now {n'm} failing [reading/math]. How do I get {o} tested for ADHD?
 C: {N've} got lice for the [second/third] time this year. What gets rid of them for good? | {N've} got hand, foot and mouth from daycare. How long should {n} stay home? | {N} need{s} a physical before [soccer/swim team]. What do they check?
@@ -529,7 +529,7 @@ B: {N've} had pelvic pain during sex and heavy periods for [six months/a year] |
 C: {N've} got mild itching and want{s} to know about [yeast creams/unscented soap]
 ''')
 
-# %% ../../nbs/07_offline_writer.ipynb #a8bd0990
+# %% ../../nbs/07_offline_writer.ipynb #18eb8ba4
 # Women's and men's health, teeth, heat and cold (continued)
 COMPLAINTS += complaints('''
 breast changes; woman midlife; sym
@@ -552,11 +552,11 @@ B: {N've} had [three/four] nosebleeds this week that last over twenty minutes, p
 C: {N} get{s} a short nosebleed in dry [winter air/airplane air] | {N} pick{s} {p} nose, and it bleeds a few drops
 electric shock and drowning; child teen adult; injury
 A: ~{N} {was} pulled out of the [pool/lake] and {am} coughing up water and turning gray | ~{N} touched a [live wire/downed cable] and {am} on the ground, not breathing right
-B: {N} swallowed a lot of pool water [this afternoon/two hours ago] and {have} had a cough and a fever since | {N} got a jolt from [a socket/an appliance], and {p} hand tingles and the heart skips now and then
+B: {N} swallowed a lot of pool water [this afternoon/two hours ago] and {have} had a cough and a fever since | {N} got a jolt from [a socket/an appliance], and {p} fingertips tingle and have a small burn mark
 C: {N} want{s} to learn what to do first if someone gets in trouble in the water | {N} got a small static shock from [a blanket/the car] and was startled
 ''')
 
-# %% ../../nbs/07_offline_writer.ipynb #544c1977
+# %% ../../nbs/07_offline_writer.ipynb #434a7d82
 # Prevention, tests and recovery
 COMPLAINTS += complaints('''
 vaccines; adult elder child; prev
@@ -566,7 +566,7 @@ screening; adult elder; prev
 B: {N's} stool test kit came back [positive/abnormal]. How soon should {n} have a colonoscopy? | {N's} chest scan showed a [7/9/12]-millimeter spot. What kind of specialist follows that?
 C: {N'm} turning [45/50]. Which checkups are due? | {N} want{s} to know what the prep for a colonoscopy is like. Any tips? | How often {do} {N} need a [cholesterol/blood sugar] test?
 blood tests; adult elder; prev
-B: {N's} blood test shows a potassium of [5.9/6.0] and the office is closed until Monday. Does that need a repeat sooner? | {N's} liver numbers are [five/six] times normal and {p} eyes look yellow. Who should {n} see this week?
+B: {N's} blood test shows a potassium of [5.6/5.7] and the office is closed until Monday. Does that need a repeat sooner? | {N's} liver numbers are [five/six] times normal and {p} eyes look yellow. Who should {n} see this week?
 C: {N's} vitamin D came back at [24/22]. Is that low enough to treat? | {Do} {N} need to fast before a [cholesterol/thyroid] test? | {N's} cholesterol is [215/228]. What would a doctor usually suggest first?
 weight; adult teen; prev
 B: {N've} lost [18/20] pounds in two months without trying. Which doctor should {n} start with? | {N've} been on a weight-loss shot for [three/five] weeks and can't stop vomiting. Should {n} skip the next one?
