@@ -58,10 +58,10 @@ GRPO_CONFIG = dict(
     temperature=0.9, max_completion_length=256, lr_scheduler_type='cosine', warmup_steps=0.03, gradient_checkpointing=True,
     lora_r=16, lora_alpha=32, lora_dropout=0.0, seed=42)
 
-# %% ../nbs/00_config.ipynb #0ec182b8
+# %% ../nbs/00_config.ipynb #8a7cf0cc
 GRPO_PRESETS = {'smollm2': dict(
     learning_rate=2e-4, num_train_epochs=1, beta=0.0, num_iterations=1, num_generations=8,
-    per_device_train_batch_size=16, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
+    per_device_train_batch_size=8, gradient_accumulation_steps=2, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
 
 # %% ../nbs/00_config.ipynb #fdb0d34f
 class Bars:

@@ -68,7 +68,7 @@ def demo_scenarios(
     held_raw = written('benchmarking', size.held_out, seed+1, exclude_from_file=train_raw)
     return tuple(process([train_raw,held_raw], evaluator='offline', progress=progress))
 
-# %% ../nbs/17_demo.ipynb #2199cf4a
+# %% ../nbs/17_demo.ipynb #ff71ed7f
 @dataclass
 class Demo:
     "What the demo made"
@@ -83,9 +83,10 @@ class Demo:
 
     @property
     def report(self)->Path: return self.run/'report.html'
+    def __repr__(self): return f'Demo in {self.run.name}: {self.comparison!r}'
     def _repr_markdown_(self): return f"{self.comparison.headline()}\n\n{_table(self)}\n\nReport: `{self.report.name}`"
 
-# %% ../nbs/17_demo.ipynb #c29c93bf
+# %% ../nbs/17_demo.ipynb #bd146f66
 def demo(
     output_dir:str|Path='runs/demo', # The run's folder; started again, it goes on
     seed:int=0,                      # Of writing, sampling and training
@@ -101,7 +102,7 @@ def demo(
     ask = dict(judge='offline', system_prompt=DEMO_PROMPT, max_tokens=size.max_tokens, generation_batch_size=20, seed=seed, progress=progress)
     base = timed('evaluate the base model', evaluate, 'smollm2', held_out, output_dir=run/'base', **ask)
     training = timed('train with GRPO', train, 'smollm2', train_set, judge='offline', output_dir=run/'trained', system_prompt=DEMO_PROMPT, progress=progress,
-        max_steps=size.steps, save_steps=5, num_generations=size.generations, per_device_train_batch_size=size.batch,
+        max_steps=size.steps, save_steps=5, num_generations=size.generations, per_device_train_batch_size=size.generations, gradient_accumulation_steps=size.batch//size.generations,
         max_completion_length=size.max_tokens, learning_rate=size.learning_rate, seed=seed)
     trained = timed('evaluate the trained model', evaluate, training.model, held_out, output_dir=run/'after', **ask)
     labels = {f.name:Counter((s.tier,s.scope) for s in x) for f,x in ((train_file,train_set),(held_file,held_out))}
@@ -132,7 +133,7 @@ def _answers(d):
         for title,text in ('The patient',b['prompt']),('Before',b['response']),('After',a['response']): out += [f'**{title}**', answer_html(text)]
     return out
 
-# %% ../nbs/17_demo.ipynb #13ca16d3
+# %% ../nbs/17_demo.ipynb #fb97a32b
 def _table(d):
     "The short table that the demo ends with, as Markdown"
     c = d.comparison
@@ -145,7 +146,7 @@ def _table(d):
 def _made(d):
     "How it was made, as Markdown"
     s,mix = d.training.settings,[f"- `{f}`: {sum(c.values())} scenarios; tiers " + ', '.join(f'{t} {n}' for t,n in sorted(Counter(k[0] for k in c.elements()).items())) + '; scopes ' + ', '.join(f'{t} {n}' for t,n in sorted(Counter(k[1] for k in c.elements()).items())) for f,c in d.labels.items()]
-    used = ', '.join(f'{k} {s[k]}' for k in ('max_steps','per_device_train_batch_size','num_generations','max_completion_length','learning_rate','beta','lora_r','loss_type','scale_rewards','temperature','seed'))
+    used = ', '.join(f'{k} {s[k]}' for k in ('max_steps','per_device_train_batch_size','gradient_accumulation_steps','num_generations','max_completion_length','learning_rate','beta','lora_r','loss_type','scale_rewards','temperature','seed'))
     took = '\n'.join(f'| {k} | {v:.0f} |' for k,v in d.seconds.items())
     return f"""## How it was made
 

@@ -63,13 +63,15 @@ def summarize(
         scope_response_counts={s:scopes[s] for s in ('S0','S1','S2','S3')}, n_rows=len(rows), n_scored=sum(c is not None for c in combined),
         n_missing=sum(c is None for c in combined), missing_reasons=dict(Counter(why for r in rows for why in set((r.get('verdict_missing') or {}).values()))), intervals=intervals)
 
-# %% ../nbs/14_evaluate.ipynb #a4b459b6
+# %% ../nbs/14_evaluate.ipynb #e6d79136
 @dataclass
 class Evaluation:
     "One model's answers to scenarios, judged and scored"
     config:dict                        # How it was asked and judged: `evaluation_config`
     summary:dict = field(repr=False)   # `summary_metrics`
     rows:list = field(repr=False)      # `individual_results`
+
+    def __repr__(self): return f"Evaluation of {self.name}: {len(self.rows)} scenarios, judge {self.config.get('judge') or self.config.get('evaluator')}"
 
     @property
     def name(self)->str:

@@ -100,7 +100,7 @@ def run_callback(
             if logs and 'reward' in logs: append_jsonl(log, [dict(step=state.global_step, seconds=round(time.time(),1)) | {k:v for k,v in logs.items() if isinstance(v,(int,float)) and v==v}])
     return RunLog()
 
-# %% ../nbs/12_grpo.ipynb #6ef17554
+# %% ../nbs/12_grpo.ipynb #5f90a788
 @dataclass
 class Training:
     "A finished training run"
@@ -108,6 +108,8 @@ class Training:
     run:Path           # Its run folder: manifest.json, log.jsonl, completions.jsonl, model/
     settings:dict      # All settings
     log:list = field(repr=False, default_factory=list) # Rows of log.jsonl: step, reward, `argen/…` metrics
+
+    def __repr__(self): return f'Training of {len(self.log)} steps: {Path(self.model).parent.name}'
 
     @property
     def df(self):
@@ -122,7 +124,7 @@ class Training:
         rows = [f"| {m.split('/',1)[-1]} | {mean(self.log[:k],m):.3f} | {mean(self.log[-k:],m):.3f} |" for m in names if any(m in r for r in self.log)]
         return f"**{len(self.log)} GRPO steps** → `{Path(self.model).name}`\n\n| mean of {k} steps | first | last |\n|---|---|---|\n" + '\n'.join(rows)
 
-# %% ../nbs/12_grpo.ipynb #8b155b69
+# %% ../nbs/12_grpo.ipynb #4cebb137
 def _settings_of_run(model, scenarios, judge, system_prompt, policy, separate, s):
     "What a run's manifest records, and must be the same when it goes on"
     name,text = system_text(system_prompt)
@@ -146,10 +148,13 @@ def train(
     s,judge = grpo_settings(model, **settings), make_judge(judge)
     rows = training_rows(scenarios, system_prompt)
     run = open_run(output_dir, 'train', _settings_of_run(model, scenarios, judge, system_prompt, policy, use_separate_rewards, s))
-    if not (run/'model').exists(): _fit(model, rows, judge, policy, use_separate_rewards, s, run, progress)
+    if not (run/'model').exists():
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FutureWarning) # Renamings between the versions of transformers, peft and TRL
+            _fit(model, rows, judge, policy, use_separate_rewards, s, run, progress)
     return Training(str(run/'model'), run, s, [r for _,r in read_jsonl(run/'log.jsonl')])
 
-# %% ../nbs/12_grpo.ipynb #cd165904
+# %% ../nbs/12_grpo.ipynb #21fc1de3
 def _fit(model, rows, judge, policy, separate, s, run, progress):
     "Run the trainer from the last checkpoint, and move the finished model into place"
     from datasets import Dataset
@@ -163,14 +168,12 @@ def _fit(model, rows, judge, policy, separate, s, run, progress):
     ends = {tok.eos_token_id, *([e] if isinstance(e := net.generation_config.eos_token_id, int) else e or [])}
     rewards = Rewards(judge, policy, ends, log=lambda row: append_jsonl(completions, [row]))
     funcs,weights = reward_functions(rewards, separate)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning) # Renamings between the versions of transformers and TRL
-        args = trl_config(s, run)
-        args.reward_weights = weights
-        trainer = GRPOTrainer(net.train(), reward_funcs=funcs, args=args, train_dataset=Dataset.from_list(rows), processing_class=tok,
-                              peft_config=lora_config(s), callbacks=[run_callback(log, progress)])
-        trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    args = trl_config(s, run)
+    args.reward_weights = weights
+    trainer = GRPOTrainer(net.train(), reward_funcs=funcs, args=args, train_dataset=Dataset.from_list(rows), processing_class=tok,
+                          peft_config=lora_config(s), callbacks=[run_callback(log, progress)])
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     part = run/'model.part'
     shutil.rmtree(part, ignore_errors=True)
     trainer.model.save_pretrained(part)
