@@ -6,11 +6,12 @@ Docs: https://argen-dev.github.io/argen/chat.html.md"""
 
 # %% auto #0
 __all__ = ['SMOLLM2', 'fetch_smollm2', 'smollm2_path', 'resolve_model', 'load_model', 'LocalChat', 'system_text', 'conversation',
-           'Answer', 'redact', 'find_key', 'CallFailed', 'from_status', 'retry_after', 'Limit', 'Breaker', 'Usage',
-           'background_loop', 'RemoteChat', 'OpenAIChat', 'gemini_schema', 'in_thread', 'GeminiChat', 'make_chat']
+           'Answer', 'redact', 'find_key', 'guard_logs', 'CallFailed', 'from_status', 'retry_after', 'Limit', 'Breaker',
+           'Usage', 'background_loop', 'RemoteChat', 'OpenAIChat', 'gemini_schema', 'in_thread', 'GeminiChat',
+           'make_chat']
 
-# %% ../nbs/03_chat.ipynb #31b05424
-import asyncio, base64, functools, hashlib, inspect, json, math, os, random, re, shutil, subprocess, sys, tempfile, threading, time, warnings, zipfile
+# %% ../nbs/03_chat.ipynb #95d85f8f
+import asyncio, base64, functools, hashlib, inspect, json, logging, math, os, random, re, shutil, subprocess, sys, tempfile, threading, time, traceback, warnings, zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -210,7 +211,29 @@ def find_key(
     if not key.isascii() or not key.isprintable() or ' ' in key: raise InputError(f"{variables[0]}: holds a space or a character that no key has; copy it again")
     return key
 
-# %% ../nbs/03_chat.ipynb #99f79bea
+# %% ../nbs/03_chat.ipynb #b09991fd
+_in_use = set() # Keys of the chat models made so far
+
+def guard_logs(
+    key:str, # To be kept out of all log records from now on
+):
+    "Redact a key in every log record of this process, tracebacks included"
+    _in_use.add(key)
+    make = logging.getLogRecordFactory()
+    if getattr(make, 'guards', False): return
+    def guarded(*args, **kw):
+        r = make(*args, **kw)
+        try: text = r.getMessage()
+        except (TypeError, ValueError): return r # the handler reports a bad format
+        trace = ''.join(traceback.format_exception(*r.exc_info)) if r.exc_info and r.exc_info[0] else ''
+        for k in _in_use:
+            if redact(text, k, exact=True) != text: r.msg,r.args = (text := redact(text, k, exact=True)),()
+            if redact(trace, k, exact=True) != trace: r.exc_info,r.exc_text = None,(trace := redact(trace, k, exact=True))
+        return r
+    guarded.guards = True
+    logging.setLogRecordFactory(guarded)
+
+# %% ../nbs/03_chat.ipynb #00462ed7
 @dataclass
 class CallFailed(Exception):
     "One request that brought no answer"
@@ -219,6 +242,7 @@ class CallFailed(Exception):
     after:float|None = None # Seconds to wait before it, as the service asks
     busy:bool = False       # Too much load, so ask less at once
     fatal:bool = False      # No other request can succeed either
+    cost:float|None = 0.    # What it cost all the same
 
 def from_status(
     status:int,      # HTTP status, 400 and above
@@ -291,7 +315,7 @@ class Breaker:
         "Close it again when it has rested"
         if self.why and time.monotonic()-self._since >= self.rest: self.why = self.failed.clear()
 
-# %% ../nbs/03_chat.ipynb #8b04f2be
+# %% ../nbs/03_chat.ipynb #1e68e27f
 @dataclass
 class Usage:
     "What a chat model was asked so far, and what it took"
@@ -301,7 +325,7 @@ class Usage:
     prompt_tokens:int = 0
     completion_tokens:int = 0
     uncounted:int = 0         # Answers whose tokens the service did not tell
-    seconds:float = 0.        # Time spent waiting for the service, wall clock
+    seconds:float = 0.        # Wall clock, from each stream's first request to its last answer
     price:tuple|None = None   # Per million tokens: (prompt, completion)
 
     @property
@@ -331,7 +355,7 @@ def background_loop(
     threading.Thread(target=loop.run_forever, daemon=True, name='argen-chat').start()
     return loop
 
-# %% ../nbs/03_chat.ipynb #db334189
+# %% ../nbs/03_chat.ipynb #b284d495
 class RemoteChat:
     "A chat model behind a network; `OpenAIChat` and `GeminiChat` add how to ask it"
     keys,address = (),''    # Environment variables with its key and its address
@@ -350,13 +374,15 @@ class RemoteChat:
         self.name,self.model = name,name.partition(':')[2]
         if not self.model: raise InputError(f"{name}: which model? Write {name.partition(':')[0]}:NAME")
         self._key = find_key(self.keys, name)
+        guard_logs(self._key)
         self.base_url = base_url or os.environ.get(self.address) or None
         self.sampling = dict(temperature=temperature, max_tokens=max_tokens)
         self.timeout,self.max_concurrency,self.retries,self.backoff = timeout,max_concurrency,retries,backoff
-        self.usage,self._learned = Usage(price=price),set()
+        self.usage,self._learned,self._lock = Usage(price=price),set(),threading.Lock()
+        self._load()
         self._start()
 
-    def _start(self): self._pid,self._client,self._limit,self._breaker = os.getpid(),self._open(),Limit(self.max_concurrency),Breaker()
+    def _start(self): self._pid,self._client,self._streams,self._limit,self._breaker = os.getpid(),None,0,Limit(self.max_concurrency),Breaker()
     def __repr__(self): return f'{type(self).__name__}({self.name!r}, {self.sampling})'
 
     @property
@@ -376,7 +402,7 @@ class RemoteChat:
             progress(1)
         return out
 
-# %% ../nbs/03_chat.ipynb #91938dec
+# %% ../nbs/03_chat.ipynb #9755bfab
 @patch
 async def _attempt(self:RemoteChat, messages, schema, seconds):
     "Ask once; returns an `Answer` or a `CallFailed`"
@@ -384,52 +410,79 @@ async def _attempt(self:RemoteChat, messages, schema, seconds):
         async with asyncio.timeout(seconds): answer = await self._ask(messages, schema, seconds)
     except TimeoutError: return CallFailed(f'no answer within {seconds:.2g} s')
     except CallFailed as e: return e
+    except UnicodeEncodeError: return CallFailed('the request holds half a character (a lone surrogate)', again=False)
     except Exception as e: return self._understand(e)
     answer.cost = self.usage.add(answer)
     if answer.text or answer.error: return answer
-    if answer.finish_reason == 'length': return CallFailed('the answer reached max_tokens before its first word', again=False)
-    return CallFailed('an empty answer')
+    if answer.finish_reason == 'length': return CallFailed('the answer reached max_tokens before its first word', again=False, cost=answer.cost)
+    return CallFailed('an empty answer', cost=answer.cost)
 
 @patch
 async def _answer(self:RemoteChat, messages, schema=None):
     "One call: attempts until there is an answer, or no hope, or no time"
-    left,tries,spent,began = self.timeout,0,[],time.monotonic()
-    def end(answer): return replace(answer, attempts=tries, seconds=time.monotonic()-began, model=self.name, cost=None if None in spent else sum(spent))
+    left,tries,spent,began,why = self.timeout,0,[],time.monotonic(),None
+    def end(answer):
+        answer.model,answer.attempts,answer.seconds = self.name,tries,time.monotonic()-began
+        answer.cost = None if self.usage.price is None or None in spent else sum(spent)
+        return answer
     while True:
         async with self._limit:
-            if self.down: return end(Answer('', error=f'not asked: {self.down}'))
-            at = time.monotonic()
-            tries += 1
+            if self.down: return end(Answer('', error=why or f'not asked: {self.down}'))
+            at,tries = time.monotonic(),tries+1
             got = await self._attempt(messages, schema, min(left, self.timeout/2))
+        spent.append(got.cost)
         if isinstance(got, Answer):
             self._limit.good()
             self._breaker.note(None)
             return end(got)
         if got.busy: self._limit.busy(at)
-        why = self._clean(got.why)
         wait = self.backoff*2**(tries-1)*random.uniform(.5,1) if got.after is None else got.after*random.uniform(1,1.1)
         left -= time.monotonic()-at+wait
+        why = self._clean(got.why) + (f' ({tries} attempts)' if tries > 1 else '')
+        if got.again and left <= 0 and got.after: why += f'; it asks to wait {got.after:.0f} s, more than is left of the {self.timeout:g} s for this call'
         if not got.again or tries > self.retries or left <= 0:
             self._breaker.note(why, got.fatal)
-            return end(Answer('', error=why + (f' ({tries} attempts)' if tries > 1 else '')))
+            return end(Answer('', error=why))
         self.usage.retries += 1
         await asyncio.sleep(wait)
 
-# %% ../nbs/03_chat.ipynb #781eb309
+# %% ../nbs/03_chat.ipynb #1143b965
+@patch
+def _enter(self:RemoteChat):
+    "A stream begins"
+    with self._lock:
+        if not self._streams: self._client = self._open()
+        self._streams += 1
+
+@patch
+async def _leave(self:RemoteChat, tasks):
+    "A stream has ended, maybe before its tasks have; in the loop's thread"
+    for t in tasks: t.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with self._lock:
+        self._streams -= 1
+        if self._streams: return
+        client,self._client = self._client,None
+    await self._close(client)
+
+# %% ../nbs/03_chat.ipynb #139bb917
 @patch
 def stream(self:RemoteChat,
     requests:Iterable[dict], # Each `dict(messages=…, schema=None or dict(name=…, schema=JSON schema))`
 )->Iterator[tuple[int,Answer]]: # Number of the request, from 0, and its answer, in the order of arrival
     "Ask all `requests`, and yield each answer as it comes"
     if self._pid != os.getpid(): self._start() # after a fork
-    loop,todo,done,tasks,under_way,since = background_loop(os.getpid()),enumerate(requests),SimpleQueue(),set(),0,time.monotonic()
+    loop,todo,tasks,under_way,since = background_loop(os.getpid()),enumerate(requests),set(),0,time.monotonic()
+    ready,done = deque(),SimpleQueue() # answers are handed over every 10 ms: threads that take turns for each one cost more than the wait
     self._breaker.renew()
+    self._enter()
     async def one(i, r):
         try: answer = await self._answer(**r)
         except Exception as e: answer = Answer('', model=self.name, error=self._clean(f'{type(e).__name__}: {e}'))
         self.usage.calls += 1
         self.usage.failed += answer.error is not None
-        done.put((i,answer))
+        if not ready: loop.call_later(.01, lambda: done.put([ready.popleft() for _ in range(len(ready))]))
+        ready.append((i,answer))
     def start(batch):
         for o in batch:
             tasks.add(t := loop.create_task(one(*o)))
@@ -439,21 +492,23 @@ def stream(self:RemoteChat,
             if batch := list(islice(todo, 2*self.max_concurrency-under_way)): loop.call_soon_threadsafe(start, batch)
             under_way += len(batch)
             if not under_way: return
-            got = [done.get()]
-            while not done.empty(): got.append(done.get())
+            got = done.get()
             under_way -= len(got)
             yield from got
     finally:
-        loop.call_soon_threadsafe(lambda: [t.cancel() for t in list(tasks)])
+        asyncio.run_coroutine_threadsafe(self._leave(tasks), loop)
         self.usage.seconds += time.monotonic()-since
 
-# %% ../nbs/03_chat.ipynb #a5ea396b
+# %% ../nbs/03_chat.ipynb #8967e574
 class OpenAIChat(RemoteChat):
     "A model behind OpenAI's wire format: OpenAI, vLLM, Ollama, llama.cpp, …"
     keys,address = ('OPENAI_API_KEY',),'OPENAI_BASE_URL'
+    def _load(self): import openai
     def _open(self):
         from openai import AsyncOpenAI
         return AsyncOpenAI(api_key=self._key, base_url=self.base_url, max_retries=0)
+
+    async def _close(self, client): await client.close()
 
     def _params(self, schema):
         "Settings of one request, as this model is known to take them"
@@ -482,7 +537,7 @@ class OpenAIChat(RemoteChat):
                 if not self._learn(e, sent): raise
             else: return self._read(got, sent)
 
-# %% ../nbs/03_chat.ipynb #376f3b88
+# %% ../nbs/03_chat.ipynb #9f69b8ce
 @patch
 def _read(self:OpenAIChat, got, sent):
     "From the SDK's object to an `Answer`; it does not check what a server sent, so this must"
@@ -492,7 +547,7 @@ def _read(self:OpenAIChat, got, sent):
         text,refusal = choice.message.content or '',getattr(choice.message,'refusal',None)
         if isinstance(text, list): text = ''.join(o['text'] for o in text)
         n,m = (usage.prompt_tokens,usage.completion_tokens) if usage else (None,None)
-        why = choice.finish_reason
+        why = None if choice.finish_reason is None else self._clean(choice.finish_reason)
         text = redact(text, self._key, exact=True)
         sent = dict(temperature=sent.get('temperature'), max_tokens=self.sampling['max_tokens']) | ({'format':sent['response_format']['type']} if 'response_format' in sent else {})
     except (AttributeError, TypeError, KeyError, IndexError) as e: raise CallFailed(f'an answer in no known form ({type(e).__name__})') from None
@@ -517,7 +572,7 @@ def _understand(self:OpenAIChat, e):
         said = e.body.get('message') if isinstance(e.body, dict) else None
         return from_status(e.status_code, str(said or e.response.text or e.response.reason_phrase), retry_after(e.response.headers), str(e.code or ''))
     if isinstance(e, openai.APIConnectionError): return CallFailed(f'connection failed ({type(e.__cause__).__name__}: {e.__cause__})')
-    return CallFailed(f'an unreadable answer ({type(e).__name__}: {e})', again=isinstance(e, (ValueError, openai.APIError)))
+    return CallFailed(f'an unreadable answer ({type(e).__name__}: {e})')
 
 # %% ../nbs/03_chat.ipynb #5ded39a3
 def gemini_schema(
@@ -548,19 +603,24 @@ async def in_thread(f:Callable):
     threading.Thread(target=run, daemon=True, name='argen-gemini').start()
     return await done
 
-# %% ../nbs/03_chat.ipynb #ca2646d0
+# %% ../nbs/03_chat.ipynb #bc34e20c
 class GeminiChat(RemoteChat):
     "A Gemini model, through `google-generativeai` and REST"
     keys,address = ('GEMINI_API_KEY','GOOGLE_API_KEY'),'GEMINI_BASE_URL'
-    def _open(self):
+    def _load(self):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore') # its vendor's advice to move on
-            from google.ai.generativelanguage import GenerativeServiceClient
-            from requests.adapters import HTTPAdapter
-        where = dict(api_endpoint=self.base_url.rstrip('/')) if self.base_url else {}
+            import google.generativeai
+
+    def _open(self):
+        from google.ai.generativelanguage import GenerativeServiceClient
+        from requests.adapters import HTTPAdapter
+        where = dict(api_endpoint=re.sub(r'(/v1beta)?/*$', '', self.base_url)) if self.base_url else {}
         client = GenerativeServiceClient(transport='rest', client_options=dict(api_key=self._key, **where))
         for scheme in 'http://','https://': client.transport._session.mount(scheme, HTTPAdapter(pool_maxsize=self.max_concurrency))
         return client
+
+    async def _close(self, client): client.transport.close()
 
     def _request(self, messages, schema):
         "Messages and settings as the library takes them"
