@@ -10,9 +10,9 @@ __all__ = ['RUBRIC', 'RUBRIC_TEXT', 'offline_judge', 'judge_pairs', 'judge_name'
            'pair_hash', 'Budget', 'JudgeUsage', 'LLMJudge', 'make_judge', 'canned_verdict', 'canned_judge',
            'judge_stream']
 
-# %% ../nbs/08_judge.ipynb #d74dcf43
+# %% ../nbs/08_judge.ipynb #f3150738
 import hashlib, json, os, re, secrets, sqlite3, threading, time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -333,7 +333,7 @@ class Budget:
 
     def __str__(self): return f'max_calls {self.max_calls} reached' if self.max_calls is not None and self.calls >= self.max_calls else f'max_cost {self.max_cost} reached'
 
-# %% ../nbs/08_judge.ipynb #39040fcd
+# %% ../nbs/08_judge.ipynb #64206d8c
 @dataclass
 class JudgeUsage:
     "What a judge has done so far"
@@ -344,7 +344,7 @@ class JudgeUsage:
     prompt_tokens:int = 0
     completion_tokens:int = 0
     cost:float|None = None    # `None` where the chat model has no price
-    missing:Counter = field(default_factory=Counter) # Kind of reason → pairs that lack a principle for it
+    missing:dict = field(default_factory=dict) # Kind of reason → pairs that lack a principle for it
 
     def add(self, response:Response, cost:float|None, asked:bool, again:bool):
         "Count one request"
@@ -354,7 +354,7 @@ class JudgeUsage:
         if self.cost is not None: self.cost += cost or 0.
 
     def _repr_markdown_(self):
-        lacks = ', '.join(f'{k} {n}' for k,n in self.missing.most_common()) or 'none'
+        lacks = ', '.join(f'{k} {n}' for k,n in sorted(self.missing.items(), key=lambda o: -o[1])) or 'none'
         cost = 'no price given' if self.cost is None else f'{self.cost:.4f}'
         return ('| judged | from store | requests | of these again | prompt tokens | completion tokens | cost | missing |\n|---|---|---|---|---|---|---|---|\n'
                 f'| {self.judged} | {self.from_store} | {self.asked} | {self.asked_again} | {self.prompt_tokens} | {self.completion_tokens} | {cost} | {lacks} |')
@@ -409,7 +409,7 @@ class LLMJudge:
     def __repr__(self): return f'LLMJudge({self.name!r}, {self.mode}, {self.settings["principles"]})'
     def _repr_markdown_(self): return f'**{self.name}** · {self.mode} · principles {self.settings["principles"]} · rubric `{self.rubric_hash}`\n\n'+self.usage._repr_markdown_()
 
-# %% ../nbs/08_judge.ipynb #adaf7f2d
+# %% ../nbs/08_judge.ipynb #2eef28cd
 @patch
 def __call__(self:LLMJudge,
     pairs:Sequence[tuple[Scenario,Response]],
@@ -424,7 +424,8 @@ def __call__(self:LLMJudge,
     self.usage.judged += len(pairs)
     self.usage.from_store += sum(h not in unknown for h in hashes)
     verdicts = [self._verdict(items[h]) for h in hashes]
-    self.usage.missing.update(k for v in verdicts for k in {re.split('[:(]', why)[0].strip() for why in v.missing.values()})
+    for v in verdicts:
+        for k in {re.split('[:(]', why)[0].strip() for why in v.missing.values()}: self.usage.missing[k] = self.usage.missing.get(k,0)+1
     return verdicts
 
 @patch
