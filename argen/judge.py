@@ -149,19 +149,18 @@ def verdict_schema(
     strict = lambda props: dict(type='object', properties=props, required=list(props), additionalProperties=False)
     return strict({'verdicts':{'type':'array','items':strict(props)}})
 
-# %% ../nbs/08_judge.ipynb #33091565
+# %% ../nbs/08_judge.ipynb #c7494ce8
 def _no_constant(name): raise ValueError(f'{name} is not JSON')
 def _once(pairs):
     if len(d := dict(pairs)) < len(pairs): raise ValueError('a key is given twice')
     return d
 _strict = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once)
-_fence = re.compile(r'\s*```(?:json)?\s*(.*?)\s*```\s*', re.S)
 
 def read_json(
     text:str, # An answer
 )->list: # The JSON values in it
     "The whole answer as JSON, or each complete object in it"
-    whole = m[1] if (m := _fence.fullmatch(text)) else text.strip()
+    whole = text.strip().removeprefix('```json').removeprefix('```').removesuffix('```').strip()
     try: return [_strict.decode(whole)]
     except (ValueError,RecursionError): pass
     found,at,failed = [],text.find('{'),0
