@@ -12,8 +12,26 @@ import argparse, sys
 from pathlib import Path
 from .config import DATASETS, DEFAULT_MODEL_ID, GRPO_CONFIG, SYSTEM_PROMPTS, Bars, InputError
 
-# %% ../nbs/18_cli.ipynb #2e11f807
+# %% ../nbs/18_cli.ipynb #f64a409f
 _EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL')
+
+def _judge_flags(p):
+    "Flags of who judges, and how a language model is asked to"
+    p.add_argument('--evaluator', **_EVALUATOR)
+    p.add_argument('--eval-mode', choices=['individual','batch'], help='a request for each answer, or for several (language models; default: individual)')
+    p.add_argument('--principles', choices=['together','apart'], help='all three principles in one request, or one request each (language models; default: together)')
+    p.add_argument('--include-reasoning', action='store_true', default=None, help="also ask for the judge's reasoning; costs tokens (language models)")
+    p.add_argument('--max-concurrency', type=int, help='requests in flight, at most (language models; default: 32)')
+    p.add_argument('--timeout', type=float, help='seconds that one request may take, with all retries (language models; default: 120)')
+    p.add_argument('--price', nargs=2, type=float, metavar=('IN','OUT'), help='per million tokens, to count the cost (language models)')
+    p.add_argument('--max-cost', type=float, help='stop before more than this is spent; needs --price')
+    p.add_argument('--max-calls', type=int, help='stop after so many requests (language models)')
+    p.add_argument('--store', metavar='FILE', help='where verdicts are kept, so that none is bought twice (language models; default: in the cache folder)')
+
+def _policy_flags(p):
+    "Flags of what verdicts are worth"
+    p.add_argument('--referral_policy', choices=['tiered','always','none'], default='tiered', help='how referrals count: by tier, always wanted, or not at all (default: tiered)')
+    p.add_argument('--disclaimer_penalty', type=float, default=0., help='share taken off Ahimsa where there is no medical disclaimer, 0 to 1 (default: 0, off)')
 
 def _answers(p):
     "Flags of how a model is asked"
@@ -22,11 +40,9 @@ def _answers(p):
     p.add_argument('--max_tokens', type=int, default=256, help='longest answer (default: 256)')
     p.add_argument('--generation_batch_size', type=int, default=50, help='answers that a local model generates together; less needs less memory (default: 50)')
     p.add_argument('--seed', type=int, default=0, help='of the sampling (default: 0)')
-    p.add_argument('--referral_policy', choices=['tiered','always','none'], default='tiered', help='how referrals count: by tier, always wanted, or not at all (default: tiered)')
-    p.add_argument('--disclaimer_penalty', type=float, default=0., help='share taken off Ahimsa where there is no medical disclaimer, 0 to 1 (default: 0, off)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
-# %% ../nbs/18_cli.ipynb #214620b5
+# %% ../nbs/18_cli.ipynb #c563c3c9
 def _generate_flags(p):
     p.add_argument('--datasets', nargs='+', default=['smoke_test'], metavar='NAME', help=f"dataset types to write: {', '.join(DATASETS)} (default: smoke_test)")
     p.add_argument('--count', type=int, help='scenarios of each (default: as the dataset type says)')
@@ -46,7 +62,7 @@ def _train_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, or smollm2 (default: {DEFAULT_MODEL_ID})')
     p.add_argument('--scenarios', required=True, metavar='FILE', help='processed scenario file to train on')
     p.add_argument('--output_dir', help='run folder for checkpoints, logs and the model; the same again goes on (default: a named folder in runs/)')
-    p.add_argument('--evaluator', **_EVALUATOR)
+    _judge_flags(p)
     p.add_argument('--system_prompt', default='ENHANCED', help=f"{', '.join(SYSTEM_PROMPTS)}, or a text of your own (default: ENHANCED)")
     p.add_argument('--use_separate_rewards', action='store_true', help='one reward for each principle instead of the combined score')
     for k,v in (GRPO_CONFIG | dict(max_steps=-1, save_steps=10)).items():
@@ -54,10 +70,14 @@ def _train_flags(p):
         p.add_argument(f'--{k}', type=kind, metavar=k.rsplit('_',1)[-1].upper(), help=f'default: {v}; small models have presets')
 
 def _evaluate_flags(p):
-    p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, or smollm2 (default: {DEFAULT_MODEL_ID})')
-    p.add_argument('--scenarios', required=True, metavar='FILE', help='processed scenario file')
-    p.add_argument('--evaluator', **_EVALUATOR)
+    p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, smollm2, openai:NAME or gemini:NAME (default: {DEFAULT_MODEL_ID})')
+    p.add_argument('--scenarios', metavar='FILE', help='processed scenario file; with --input-json, where tier and scope are')
+    p.add_argument('--input-json', metavar='FILE', help='judge these answers (JSON or JSONL rows with prompt and response, or a result file) instead of asking a model')
+    p.add_argument('--rescore', action='store_true', help='with --input-json: ask nobody, score the verdicts that the file holds')
+    p.add_argument('--compare-eval-modes', action='store_true', help='judge the same answers in batch and in individual mode, and compare')
     _answers(p)
+    _judge_flags(p)
+    _policy_flags(p)
     p.add_argument('--output', metavar='FILE.json', help='where the result goes, besides the run folder')
     p.add_argument('--output-dir', help='run folder to keep answers in and go on from (default: a named folder in runs/)')
 
@@ -66,8 +86,9 @@ def _compare_flags(p):
     what.add_argument('--models', nargs='+', metavar='MODEL', help='models to evaluate and compare')
     what.add_argument('--results', nargs='+', metavar='FILE.json', help='finished results to compare instead, of argen or of the reference implementation')
     p.add_argument('--scenarios', metavar='FILE', help='processed scenario file (with --models)')
-    p.add_argument('--evaluator', **_EVALUATOR)
     _answers(p)
+    _judge_flags(p)
+    _policy_flags(p)
     p.add_argument('--baseline', help='name of the model that the others are compared with (default: the first)')
     p.add_argument('--output-dir', help='where eval_summary.md, report.html and comparison.json go (default: a named folder in runs/)')
 
@@ -75,7 +96,7 @@ def _demo_flags(p):
     p.add_argument('--output-dir', default='runs/demo', help='run folder; started again, the demo goes on (default: runs/demo)')
     p.add_argument('--seed', type=int, default=0, help='of writing, sampling and training (default: 0)')
 
-# %% ../nbs/18_cli.ipynb #bcf2a38a
+# %% ../nbs/18_cli.ipynb #544e1193
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.evaluate import model_label
@@ -88,6 +109,21 @@ def _policy(a):
     from argen.policy import PUBLISHED
     try: return replace(PUBLISHED, referral_policy=a.referral_policy, disclaimer_penalty=a.disclaimer_penalty)
     except ValueError as e: raise InputError(f'--disclaimer_penalty: {e}') from None
+
+def _judge(a, **more):
+    "The judge that the flags ask for"
+    from argen.judge import make_judge
+    return make_judge(a.evaluator, **_judge_settings(a, **more))
+
+def _judge_settings(a, **more):
+    "What `make_judge` is told beside the name; `InputError` for a flag that the offline judge can't obey"
+    given = dict(mode=a.eval_mode, principles=a.principles, include_reasoning=a.include_reasoning, max_concurrency=a.max_concurrency, timeout=a.timeout,
+                 price=a.price and tuple(a.price), max_cost=a.max_cost, max_calls=a.max_calls, store=a.store) | more
+    given = {k:v for k,v in given.items() if v is not None}
+    if a.evaluator=='offline' and given:
+        flag = dict(mode='eval-mode').get(first := next(iter(given)), first.replace('_','-'))
+        raise InputError(f'--{flag}: only a language model heeds it; name one, such as --evaluator openai, or leave it out')
+    return given
 
 def _ask(a):
     return dict(system_prompt=a.system_prompt, temperature=a.temperature, max_tokens=a.max_tokens, generation_batch_size=a.generation_batch_size, seed=a.seed, policy=_policy(a), test=a.test)
@@ -105,27 +141,68 @@ def _process(a, progress):
 def _train(a, progress):
     from argen.grpo import train
     given = {k:getattr(a,k) for k in (*GRPO_CONFIG,'max_steps','save_steps')}
-    what = dict(scenarios=a.scenarios, judge=a.evaluator, system_prompt=a.system_prompt, use_separate_rewards=a.use_separate_rewards, **given)
-    r = train(a.model, output_dir=a.output_dir or _named('train', a.model, what), progress=progress, **what)
+    what = dict(scenarios=a.scenarios, system_prompt=a.system_prompt, use_separate_rewards=a.use_separate_rewards, **given)
+    r = train(a.model, judge=_judge(a), output_dir=a.output_dir or _named('train', a.model, what | dict(judge=a.evaluator)), progress=progress, **what)
     return f'{r._repr_markdown_()}\n\nModel: {r.model}', 0
 
-# %% ../nbs/18_cli.ipynb #ce6b20a3
+# %% ../nbs/18_cli.ipynb #7a2f030c
 def _evaluate(a, progress):
-    from argen.evaluate import evaluate
-    folder = a.output_dir or _named('evaluate', a.model, {k:str(v) for k,v in vars(a).items() if k not in ('output','run')})
-    r = evaluate(a.model, a.scenarios, judge=a.evaluator, output_dir=folder, progress=progress, **_ask(a))
+    from argen.evaluate import evaluate, evaluate_answers
+    if a.rescore and not a.input_json: raise InputError('--rescore: name the result file to score again with --input-json')
+    if not a.input_json and not a.scenarios: raise InputError('--scenarios: name a processed scenario file, or answers that exist with --input-json')
+    if a.compare_eval_modes: return _both_modes(a, progress)
+    folder = Path(a.output_dir or _named('evaluate', a.input_json or a.model, {k:str(v) for k,v in vars(a).items() if k not in ('output','run')}))
+    if a.input_json:
+        r = evaluate_answers(a.input_json, 'offline' if a.rescore else _judge(a), _policy(a), a.scenarios, a.rescore, progress)
+        if not a.output: r.save(folder/'evaluation.json')
+    else: r = evaluate(a.model, a.scenarios, judge=_judge(a), output_dir=folder, progress=progress, **_ask(a))
     if a.output: r.save(a.output)
-    return f"{r._repr_markdown_()}\n\nResult: {a.output or Path(folder)/'evaluation.json'}", int(r.summary['n_missing'] > 0)
+    return f"{r._repr_markdown_()}{_spent(r.summary)}\n\nResult: {a.output or folder/'evaluation.json'}", int(r.summary['n_missing'] > 0)
+
+def _spent(summary):
+    "What was asked and why verdicts are missing, as Markdown"
+    why = '; '.join(f'{n} × {k}' for k,n in summary.get('missing_reasons',{}).items())
+    u = summary.get('judge_usage')
+    asked = f"{u['asked']} requests, {u['from_store']} answers known from the store, {u['prompt_tokens']}+{u['completion_tokens']} tokens" + (f", cost {u['cost']:.4f}" if u['cost'] is not None else '') if u else ''
+    return ''.join(f'\n\n{t}' for t in (asked and f'Judging took {asked}.', why and f'Missing: {why}.') if t)
+
+def _both_modes(a, progress):
+    "Judge the same answers in both modes; JSON, Markdown and a figure"
+    from argen.agreement import compare_eval_modes
+    from argen.evaluate import answer, answering_model, read_answers
+    from argen.plots import svg
+    from argen.records import read_scenarios, write_json, write_text
+    folder = Path(a.output_dir or _named('eval-modes', a.input_json or a.model, {k:str(v) for k,v in vars(a).items() if k not in ('output','run')}))
+    if a.eval_mode: raise InputError(f'--eval-mode {a.eval_mode}: leave it out, --compare-eval-modes tries both')
+    if a.input_json: pairs = read_answers(a.input_json, a.scenarios)[0]
+    else:
+        scenarios = read_scenarios(a.scenarios)[:5 if a.test else None]
+        chat = answering_model(a.model, a.max_tokens, a.temperature, a.generation_batch_size, a.seed)
+        pairs = list(zip(scenarios, answer(chat, scenarios, a.system_prompt, a.generation_batch_size, folder/'responses.jsonl', progress)))
+    c = compare_eval_modes(pairs, a.evaluator, _policy(a), **_judge_settings(a))
+    write_json(a.output or folder/'eval_modes.json', c.row())
+    write_text(folder/'eval_modes.md', c._repr_markdown_()+'\n')
+    write_text(folder/'eval_modes.svg', svg(c.plot()))
+    return f"{c._repr_markdown_()}\n\nReport: {folder/'eval_modes.md'}", int((c.modes.missing > 0).any())
+
+def _only_for_models(a):
+    "`InputError` for a flag that finished results can't heed"
+    q = argparse.ArgumentParser()
+    _answers(q); _judge_flags(q)
+    for k,v in vars(q.parse_args([])).items():
+        if getattr(a,k) != v: raise InputError(f"--{k.replace('_','-')}: results are finished; it goes with --models")
 
 def _compare(a, progress):
     from argen.compare import compare, compare_models
+    from argen.policy import PUBLISHED
     if a.models and not a.scenarios: raise InputError('--scenarios: name the processed scenario file that the models are to answer')
     folder = a.output_dir or _named('compare', (a.models or a.results)[0], {k:str(v) for k,v in vars(a).items() if k != 'run'})
     if a.results:
-        c = compare(a.results, baseline=a.baseline or 0)
+        _only_for_models(a)
+        c = compare(a.results, baseline=a.baseline or 0, policy=None if (p := _policy(a))==PUBLISHED else p)
         report = c.report(folder)
     else:
-        c = compare_models(a.models, a.scenarios, judge=a.evaluator, output_dir=folder, baseline=a.baseline or 0, progress=progress, **_ask(a))
+        c = compare_models(a.models, a.scenarios, judge=_judge(a), output_dir=folder, baseline=a.baseline or 0, progress=progress, **_ask(a))
         report = Path(folder)/'report.html'
     return f'{c._repr_markdown_()}\n\nReport: {report}', int(bool(c.failed))
 
