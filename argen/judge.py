@@ -194,7 +194,7 @@ def part_problem(
         if k not in given: return f'incomplete: no {k}'
         if field_problem(given[k], kind): return f'invalid: {k} is {_shown(given[k])}, not {kind_words(kind)}'
 
-# %% ../nbs/08_judge.ipynb #d2ba6066
+# %% ../nbs/08_judge.ipynb #a1b373c3
 def read_verdicts(
     text:str,                            # A judge's answer
     ids:Sequence[str],                   # The items it was asked about
@@ -207,7 +207,8 @@ def read_verdicts(
         given = [g for g in given if g.keys() - {'reasoning'}]
         if not given: return 'empty: the answer is blank' if not text.strip() else 'absent: no verdict on this item in the answer' if entries else 'malformed: no complete verdict in the answer'
         if any(g != given[0] for g in given[1:]): return 'ambiguous: verdicts that differ on one item'
-        if not isinstance(given[0].get('reasoning',''), str): del given[0]['reasoning']
+        said = given[0].pop('reasoning', None)
+        if isinstance(said, str): given[0]['reasoning'] = said.encode('utf-8','replace').decode() # half a character can't be written down
         return part_problem(p, given[0]) or given[0]
     return {i:{p:part(i,p) for p in principles} for i in ids}
 
