@@ -188,8 +188,11 @@ class Answer(Response):
     attempts:int = 0          # Requests sent for it
     cost:float|None = None    # In the currency of `price`; `None` when no price or no token count is known
 
-# %% ../nbs/03_chat.ipynb #9cbab254
+# %% ../nbs/03_chat.ipynb #b3b2f345
 _keylike = re.compile(r'(?:sk|rk|pk)-[\w*.-]{6,}|AIza[\w*-]{6,}|(?i:bearer)\s+[\w*.~+/=-]{6,}|(?i:api[-_]?key|x-goog-api-key|access_token)["\']?\s*[=:]\s*["\']?[\w*.~+/-]{6,}')
+
+@functools.cache
+def _spellings(key): return {key, quote(key,safe=''), json.dumps(key)[1:-1], base64.b64encode(key.encode()).decode()} if len(key) >= 8 else ()
 
 def redact(
     text:str,    # Any text that may be shown or stored
@@ -197,8 +200,7 @@ def redact(
     exact:bool=False, # Take out the key itself only, not what looks like one
 )->str:
     "Take keys out of a text"
-    if len(key) >= 8:
-        for k in {key, quote(key,safe=''), json.dumps(key)[1:-1], base64.b64encode(key.encode()).decode()}: text = text.replace(k, '[key]')
+    for k in _spellings(key): text = text.replace(k, '[key]')
     return text if exact else _keylike.sub('[key]', text)
 
 def find_key(
