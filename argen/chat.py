@@ -10,10 +10,11 @@ __all__ = ['SMOLLM2', 'fetch_smollm2', 'smollm2_path', 'resolve_model', 'load_mo
            'Usage', 'background_loop', 'RemoteChat', 'OpenAIChat', 'gemini_schema', 'in_thread', 'GeminiChat',
            'make_chat']
 
-# %% ../nbs/03_chat.ipynb #95d85f8f
+# %% ../nbs/03_chat.ipynb #5d934524
 import asyncio, base64, functools, hashlib, inspect, json, logging, math, os, random, re, shutil, subprocess, sys, tempfile, threading, time, traceback, warnings, zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -213,7 +214,7 @@ def find_key(
     if not key.isascii() or not key.isprintable() or ' ' in key: raise InputError(f"{variables[0]}: holds a space or a character that no key has; copy it again")
     return key
 
-# %% ../nbs/03_chat.ipynb #b09991fd
+# %% ../nbs/03_chat.ipynb #3c28257f
 _in_use = set() # Keys of the chat models made so far
 
 def guard_logs(
@@ -228,7 +229,7 @@ def guard_logs(
         try: text = r.getMessage()
         except (TypeError, ValueError): return r # the handler reports a bad format
         trace = ''.join(traceback.format_exception(*r.exc_info)) if r.exc_info and r.exc_info[0] else ''
-        for k in _in_use:
+        for k in tuple(_in_use):
             if redact(text, k, exact=True) != text: r.msg,r.args = (text := redact(text, k, exact=True)),()
             if redact(trace, k, exact=True) != trace: r.exc_info,r.exc_text = None,(trace := redact(trace, k, exact=True))
         return r
@@ -357,7 +358,7 @@ def background_loop(
     threading.Thread(target=loop.run_forever, daemon=True, name='argen-chat').start()
     return loop
 
-# %% ../nbs/03_chat.ipynb #b284d495
+# %% ../nbs/03_chat.ipynb #ec18f5aa
 class RemoteChat:
     "A chat model behind a network; `OpenAIChat` and `GeminiChat` add how to ask it"
     keys,address = (),''    # Environment variables with its key and its address
@@ -399,9 +400,10 @@ class RemoteChat:
     )->list[Response]:                       # One for each, in order
         "Answer every conversation"
         out = [None]*len(conversations)
-        for i,answer in self.stream(dict(messages=c) for c in conversations):
-            out[i] = answer
-            progress(1)
+        with closing(self.stream(dict(messages=c) for c in conversations)) as answers:
+            for i,answer in answers:
+                out[i] = answer
+                progress(1)
         return out
 
 # %% ../nbs/03_chat.ipynb #9755bfab
@@ -501,14 +503,14 @@ def stream(self:RemoteChat,
         asyncio.run_coroutine_threadsafe(self._leave(tasks), loop)
         self.usage.seconds += time.monotonic()-since
 
-# %% ../nbs/03_chat.ipynb #8967e574
+# %% ../nbs/03_chat.ipynb #4607669e
 class OpenAIChat(RemoteChat):
     "A model behind OpenAI's wire format: OpenAI, vLLM, Ollama, llama.cpp, …"
     keys,address = ('OPENAI_API_KEY',),'OPENAI_BASE_URL'
     def _load(self): import openai
     def _open(self):
         from openai import AsyncOpenAI
-        return AsyncOpenAI(api_key=self._key, base_url=self.base_url, max_retries=0)
+        return AsyncOpenAI(api_key=self._key, base_url=self.base_url or 'https://api.openai.com/v1', max_retries=0)
 
     async def _close(self, client): await client.close()
 
@@ -539,7 +541,7 @@ class OpenAIChat(RemoteChat):
                 if not self._learn(e, sent): raise
             else: return self._read(got, sent)
 
-# %% ../nbs/03_chat.ipynb #9f69b8ce
+# %% ../nbs/03_chat.ipynb #89ed67ca
 @patch
 def _read(self:OpenAIChat, got, sent):
     "From the SDK's object to an `Answer`; it does not check what a server sent, so this must"
@@ -548,7 +550,7 @@ def _read(self:OpenAIChat, got, sent):
         choice,usage = got.choices[0],got.usage
         text,refusal = choice.message.content or '',getattr(choice.message,'refusal',None)
         if isinstance(text, list): text = ''.join(o['text'] for o in text)
-        n,m = (usage.prompt_tokens,usage.completion_tokens) if usage else (None,None)
+        n,m = (o if type(o) is int and o >= 0 else None for o in (getattr(usage,'prompt_tokens',None),getattr(usage,'completion_tokens',None)))
         why = None if choice.finish_reason is None else self._clean(choice.finish_reason)
         text = redact(text, self._key, exact=True)
         sent = dict(temperature=sent.get('temperature'), max_tokens=self.sampling['max_tokens']) | ({'format':sent['response_format']['type']} if 'response_format' in sent else {})
@@ -645,7 +647,7 @@ class GeminiChat(RemoteChat):
                 self._learned.add('schema')
             else: return self._read(got, dict(self.sampling))
 
-# %% ../nbs/03_chat.ipynb #e3f400e3
+# %% ../nbs/03_chat.ipynb #283e1ae8
 _blocked = ('SAFETY','RECITATION','BLOCKLIST','PROHIBITED_CONTENT','SPII','IMAGE_SAFETY','LANGUAGE')
 
 @patch
@@ -673,7 +675,7 @@ def _understand(self:GeminiChat, e):
     if not isinstance(e, GoogleAPICallError): return CallFailed(f'an unreadable answer ({type(e).__name__}: {e})')
     info = {k:v for d in e.details if isinstance(d,dict) for k,v in d.items()}
     delay = dict(e.response.headers.lower_items()) if e.response is not None else {}
-    if 'retryDelay' in info: delay.setdefault('retry-after', info['retryDelay'].rstrip('s'))
+    if 'retryDelay' in info: delay.setdefault('retry-after', str(info['retryDelay']).rstrip('s'))
     return from_status(int(e.code or 500), re.sub(r'^[A-Z]+ http\S+: ', '', e.message), retry_after(delay), info.get('reason',''))
 
 # %% ../nbs/03_chat.ipynb #a123b3d3
