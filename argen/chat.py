@@ -90,7 +90,7 @@ def resolve_model(
     if name.startswith(('.','/','~')) or name.count('/') > 1: raise InputError(f"{name}: no such folder; give a folder with a model, a Hugging Face id, or smollm2")
     return name
 
-# %% ../nbs/03_chat.ipynb #a81274f6
+# %% ../nbs/03_chat.ipynb #d50663e7
 def load_model(
     name:str,           # 'smollm2', a folder, or a Hugging Face id
     device:str|None=None, # 'cpu', 'cuda', …; by default a GPU when there is one
@@ -108,7 +108,9 @@ def load_model(
     except OSError as e: raise InputError(f"{name}: can't be loaded ({str(e).splitlines()[0]}); check the name, your network and your access, or use smollm2") from None
     if adapter.exists():
         from peft import PeftModel
-        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FutureWarning) # A renaming between peft and transformers
+            model = PeftModel.from_pretrained(model, path).merge_and_unload()
     if tok.chat_template is None: raise InputError(f"{name}: its tokenizer has no chat template; use an instruction-tuned model")
     if tok.pad_token is None: tok.pad_token = tok.eos_token
     return model.to(device).eval(), tok
