@@ -6,7 +6,8 @@ Docs: https://argen-dev.github.io/argen/plots.html.md"""
 
 # %% auto #0
 __all__ = ['SCORES', 'png', 'plot_scores', 'plot_differences', 'plot_violations', 'tier_scope_means', 'plot_tier_scope',
-           'rolling_mean', 'plot_learning', 'svg', 'png_data_uri', 'figure_html']
+           'rolling_mean', 'plot_learning', 'plot_funnel', 'scenario_map', 'plot_scenarios', 'svg', 'png_data_uri',
+           'figure_html']
 
 # %% ../nbs/15_plots.ipynb #bcee0e54
 import base64, hashlib, html, io, re, sys
@@ -250,6 +251,75 @@ def plot_learning(
     ax.set_xlabel('training step'); ax.set_ylabel('reward'); ax.xaxis.set_major_locator(_ticker().MaxNLocator(integer=True))
     ax.grid(color='#e5e5e5', linewidth=.6); ax.set_axisbelow(True)
     ax.legend(frameon=False, loc='lower left', bbox_to_anchor=(-.01,1), ncols=2, fontsize=8)
+    return fig
+
+# %% ../nbs/15_plots.ipynb #7d85cbbb
+def plot_funnel(
+    funnel,   # An `argen.scenarios.Funnel`, or pairs of a step and how many were left after it
+    title:str='', # By default the data set's name
+):            # Matplotlib `Figure`
+    "What became of proposals, step by step"
+    stages = funnel.stages() if hasattr(funnel,'stages') else list(funnel)
+    return _funnel(stages, title or getattr(funnel,'dataset',''))
+
+@_styled
+def _funnel(stages, title):
+    names,left = zip(*stages)
+    lost = [0]+[a-b for a,b in zip(left,left[1:])]
+    words = [f'{k} {n}' + (f' ({d} turned down)' if d else '') for (k,n),d in zip(stages,lost)]
+    fig = _figure(7.4, .6+.34*len(stages), f"Funnel{' of '+title if title else ''}: " + _listing(words))
+    ax = fig.subplots()
+    ax.barh(range(len(stages)), left, color='#0072B2', height=.62)
+    ax.barh(range(len(stages)), lost, left=left, color='white', edgecolor='#D55E00', hatch='////', height=.62)
+    for y,(n,d) in enumerate(zip(left,lost)): ax.annotate(f'{n}' + (f'  −{d}' if d else ''), (n+d,y), xytext=(4,0), textcoords='offset points', va='center', fontsize=8)
+    ax.set_yticks(range(len(stages)), names)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.12*max(1,left[0]))
+    ax.set_xlabel('proposals left; hatched: turned down by this step')
+    ax.set_title(title)
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c13b3f7b
+_TIER_LOOK = {'A':('#D55E00','^'), 'B':('#0072B2','s'), 'C':('#009E73','o')}
+
+def scenario_map(
+    prompts:Sequence[str],        # At least two
+    embedding_model:str='minilm', # See `argen.dedup.encoder`
+):                                # Array (n, 2) and the share of the variance that each direction holds
+    "Principal components of the prompts' vectors"
+    import numpy as np
+    from argen.dedup import encoder
+    v = encoder(embedding_model)(list(prompts))
+    u,s,_ = np.linalg.svd(v-v.mean(0), full_matrices=False)
+    return u[:,:2]*s[:2], s[:2]**2/max(1e-12, float((s**2).sum()))
+
+# %% ../nbs/15_plots.ipynb #7e2833ee
+def plot_scenarios(
+    scenarios:Sequence,           # Scenarios with tier and scope; those without are drawn gray
+    embedding_model:str='minilm', # See `argen.dedup.encoder`
+):                                # Matplotlib `Figure`
+    "Map a data set by tier and scope"
+    xy,share = scenario_map([s.prompt for s in scenarios], embedding_model)
+    return _scenario_panels(xy, [s.tier for s in scenarios], [s.scope for s in scenarios], share)
+
+@_styled
+def _scenario_panels(xy, tiers, scopes, share):
+    import numpy as np
+    there = [s for s in SCOPES if s in scopes] or [None]
+    mix = [f'{s} {sum(o==s for o in scopes)} ({", ".join(f"{t} {n}" for t in TIERS if (n := sum(a==t and b==s for a,b in zip(tiers,scopes))))})' for s in there]
+    fig = _figure(7.4, 2.1*-(-len(there)//2)+.5, f'Map of {len(xy)} scenarios by scope and tier: ' + _listing(mix))
+    axs = fig.subplots(-(-len(there)//2), min(2,len(there)), sharex=True, sharey=True, squeeze=False).ravel()
+    for ax in axs[len(there):]: ax.set_visible(False)
+    for ax,s in zip(axs,there):
+        ax.scatter(*np.asarray(xy).T, s=6, color='#dddddd', linewidths=0)
+        for t,(color,marker) in _TIER_LOOK.items():
+            at = [i for i,(a,b) in enumerate(zip(tiers,scopes)) if a==t and b==s]
+            if at: ax.scatter(*np.asarray(xy)[at].T, s=16, color=color, marker=marker, linewidths=0, alpha=.85, label=f'{t}: {TIERS[t]}')
+        ax.set_title(f'{s} · {SCOPES[s]}' if s else 'no scope')
+        ax.set_xticks([]); ax.set_yticks([])
+    shown = {l:h for ax in axs for h,l in zip(*ax.get_legend_handles_labels())}
+    if shown: fig.legend([shown[l] for l in sorted(shown)], sorted(shown), loc='outside lower center', ncols=3, frameon=False, fontsize=8)
+    fig.supxlabel(f'two directions that hold {100*share[0]:.0f} % and {100*share[1]:.0f} % of the variance', fontsize=8)
     return fig
 
 # %% ../nbs/15_plots.ipynb #e4ebe349
