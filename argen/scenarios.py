@@ -194,17 +194,19 @@ def _fill_slots(files, slots, ask, steps):
             if (s := ask(s, slot, attempt)) is None: break
         files.show()
 
-# %% ../nbs/09_scenarios.ipynb #498bed31
+# %% ../nbs/09_scenarios.ipynb #4d008463
 class _Line:
     "Steps that work side by side, each on what the one before it lets pass"
     def __init__(self, fs):
-        self.out,self.flying = SimpleQueue(),0
+        self.out,self.flying,self.over = SimpleQueue(),0,False
         self.queues = [SimpleQueue() for _ in fs]+[self.out]
         for f,a,b in zip(fs, self.queues, self.queues[1:]): threading.Thread(target=self._work, args=(f,a,b), daemon=True, name='argen-step').start()
 
     def _work(self, f, source, to):
-        while (cands := source.get()) is not None:
-            while not source.empty() and (more := source.get_nowait()) is not None: cands = cands+more
+        while (cands := source.get()) is not None and not self.over:
+            while not source.empty():
+                if (more := source.get()) is None: return # closed
+                cands = cands+more
             try: f(cands)
             except BaseException as e: self.out.put(e); return
             if done := [c for c in cands if c.why]: self.out.put(done)
@@ -225,6 +227,8 @@ class _Line:
             yield from got
 
     def close(self):
+        "No more work, whatever is still queued"
+        self.over = True
         for q in self.queues[:-1]: q.put(None)
 
 # %% ../nbs/09_scenarios.ipynb #4292c9a1
@@ -272,16 +276,18 @@ def _no_answer(files, why, n):
     append_jsonl(files.log, [r])
     files.turned_down[0,r['attempt']] = r
 
-# %% ../nbs/09_scenarios.ipynb #bee1038a
+# %% ../nbs/09_scenarios.ipynb #a702c6b8
 def _fill_by_asking(files, writer, quota, steps, seed):
     "Ask `writer` for what is missing until nothing is, or there is no hope; returns why it ended early"
     line,idle,round_,asked = _Line(steps.late()),0,len(files.rows)+len(files.turned_down),0
     most = max(20, 10*-(-quota.total//writer.batch_size))
-    usage,ended = getattr(writer.chat,'usage',None),None
+    askers = writer.chat,steps.tierer,steps.challenge and steps.challenge.judge
+    usages,ended,last = [u for o in askers if (u := getattr(o,'usage',None))],None,None
+    def cost(): return None if any(u.cost is None for u in usages) or not usages else sum(u.cost for u in usages)
     def settle(wait):
         for c in line.ready(wait):
             _settle(c, files, quota, steps)
-            files.show(usage and usage.cost)
+            files.show(cost())
     try:
         while quota.total and not ended:
             before = len(files.rows)
@@ -290,6 +296,7 @@ def _fill_by_asking(files, writer, quota, steps, seed):
             for got,n,why in stream:
                 asked += 1
                 if n > len(got): _no_answer(files, why or 'fewer than asked for', n-len(got))
+                last = why or last
                 cands = [Candidate(p, w.tier, w.scope, dict(intended_tier=w.tier, intended_scope=w.scope, rider=w.rider, voice=w.voice, theme=w.theme)) for w,p in got]
                 steps.early(cands)
                 line.put(cands)
@@ -299,7 +306,7 @@ def _fill_by_asking(files, writer, quota, steps, seed):
             settle(True)
             round_,idle = round_+1,0 if len(files.rows) > before else idle+1
             if down := getattr(writer.chat,'down',None): ended = down
-            elif idle >= IDLE: ended = f'no new row in {IDLE} rounds'
+            elif idle >= IDLE: ended = f'no new row in {IDLE} rounds' + (f'; {last}' if last else '')
             elif asked >= most: ended = f'{asked} requests, ten times what it should take'
     finally: line.close()
     return ended if quota.total else None
@@ -348,7 +355,7 @@ class Settings:
         on = {k:named(getattr(self,k)) for k in ('risk_threshold','difficulty_ratio','fail_threshold','evaluator','batch_size','temperature','embedding_model')}
         return on | (dict(baseline=named(self.baseline)) if self.difficulty_ratio >= 0 or self.fail_threshold is not None else {})
 
-# %% ../nbs/09_scenarios.ipynb #c45d13d4
+# %% ../nbs/09_scenarios.ipynb #5d0c29d7
 def _tierer(settings):
     "A function from prompts to tiers"
     e = settings.evaluator
@@ -357,7 +364,9 @@ def _tierer(settings):
         from argen.offline.classifier import classify_tier
         return lambda prompts: [classify_tier(p) for p in prompts]
     labeler = find_evaluator(e, kinds=('tier',), max_concurrency=settings.tiering_concurrency_limit, **settings.chat)
-    return lambda prompts: [l['tier'] for l in labeler(prompts)]
+    tiers = lambda prompts: [l['tier'] for l in labeler(prompts)]
+    tiers.usage = labeler.chat.usage
+    return tiers
 
 def _steps(settings, seen, excluded, held_out, nlls):
     "The steps that these settings switch on"
