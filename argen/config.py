@@ -44,7 +44,7 @@ TIER_SHARES  = {'A':0.20, 'B':0.35, 'C':0.45}                  # emergent, urgen
 SCOPE_SHARES = {'S0':0.85, 'S1':0.05, 'S2':0.05, 'S3':0.05}    # clinical, para-clinical, tangential, outside healthcare
 DATASETS = {
     'smoke_test':    dict(count=5,   temperature=0.7, description='A handful of prompts to see that everything works'),
-    'benchmarking':  dict(count=100, temperature=1.3, description='Varied prompts to evaluate with; never train on them'),
+    'benchmarking':  dict(count=100, temperature=1.3, held_out=True, description='Varied prompts to evaluate with; never train on them'),
     'grpo_training': dict(count=300, temperature=0.7, description='Prompts to train on'),
 }
 
@@ -80,6 +80,10 @@ class Bars:
             self.stage,self.bar = stage,tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True)
         self.bar.update(done-self.bar.n)
         if done >= total: self.close()
+
+    def note(self, text:str):
+        "Show `text` beside the bar"
+        if self.bar is not None: self.bar.set_postfix_str(text)
 
     def close(self):
         "End the bar that is drawn"
