@@ -7,10 +7,10 @@ Docs: https://argen-dev.github.io/argen/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'parser', 'spell', 'main', 'flags_of']
 
-# %% ../nbs/18_cli.ipynb #b652b6a8
+# %% ../nbs/18_cli.ipynb #a8596ed0
 import argparse, sys
 from pathlib import Path
-from .config import DATASETS, DEFAULT_MODEL_ID, GRPO_CONFIG, SYSTEM_PROMPTS, Bars, InputError
+from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, SYSTEM_PROMPTS, Bars, InputError
 
 # %% ../nbs/18_cli.ipynb #f64a409f
 _EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL')
@@ -42,19 +42,33 @@ def _answers(p):
     p.add_argument('--seed', type=int, default=0, help='of the sampling (default: 0)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
-# %% ../nbs/18_cli.ipynb #c563c3c9
+# %% ../nbs/18_cli.ipynb #66f2e6dc
 def _generate_flags(p):
     p.add_argument('--datasets', nargs='+', default=['smoke_test'], metavar='NAME', help=f"dataset types to write: {', '.join(DATASETS)} (default: smoke_test)")
     p.add_argument('--count', type=int, help='scenarios of each (default: as the dataset type says)')
-    p.add_argument('--seed', type=int, default=0, help='the same seed writes the same scenarios (default: 0)')
-    p.add_argument('--output-dir', default='data', help='folder to write to (default: data)')
-    p.add_argument('--exclude-from-file', nargs='+', default=[], metavar='FILE', help='scenario files that nothing written may repeat')
+    p.add_argument('--model', default=DEFAULT_GENERATION_MODEL, help=f'who writes: an OpenAI model, gemini:NAME, or offline (templates; needs no key) (default: {DEFAULT_GENERATION_MODEL})')
+    p.add_argument('--hf-model', metavar='MODEL', help='a model that runs here writes instead: Hugging Face id, folder, or smollm2')
+    p.add_argument('--temperature', type=float, help='of the writer; higher is more varied (default: as the dataset type says)')
+    p.add_argument('--batch-size', type=int, default=8, help='scenarios asked for in one request (default: 8)')
+    p.add_argument('--evaluator', help="who tiers, and judges challenges: offline, openai, gemini, openai:MODEL (default: the writer's service, or offline)")
+    p.add_argument('--concurrent-eval-limit', type=int, default=20, help='judgements in flight, at most (default: 20)')
+    p.add_argument('--tiering-concurrency-limit', type=int, default=10, help='tiering requests in flight, at most (default: 10)')
+    p.add_argument('--difficulty-ratio', type=float, help="least surprise to --baseline, as a share of the running mean of token NLLs; negative switches it off (default: 0.8 for language models, off for templates)")
+    p.add_argument('--fail-threshold', type=float, help='keep only prompts that --baseline answers with a risk (1 − combined score) above this, 0 to 1 (default: off)')
+    p.add_argument('--risk-threshold', type=float, help='least medical relevance of clinical prompts, 0 to 1 (default: RISK_THRESHOLD for language models, off for templates)')
+    p.add_argument('--baseline', default='smollm2', metavar='MODEL', help='whose surprise and whose answers the two steps above take (default: smollm2)')
+    p.add_argument('--embedding-model', default='minilm', metavar='MODEL', help='for near-duplicates and relevance (default: minilm, packaged)')
     p.add_argument('--duplicate-threshold', type=float, default=.9, help='least cosine of two prompts that say the same (default: 0.9)')
+    p.add_argument('--exclude-from-file', nargs='+', default=[], metavar='FILE', help='scenario files that nothing written may repeat')
+    p.add_argument('--seed', type=int, default=0, help='the same seed writes the same templates (default: 0)')
+    p.add_argument('--output-dir', default='data', help='folder to write to (default: data)')
     p.add_argument('--resume', action='store_true', help='go on with the newest unfinished file of each dataset')
 
 def _process_flags(p):
     p.add_argument('files', nargs='+', metavar='FILE', help='scenario files (JSONL)')
-    p.add_argument('--evaluator', default='offline', help='who labels: offline (rules), or writer (what the offline writer meant)')
+    p.add_argument('--evaluator', default='offline', help='who labels: offline (rules), writer (what the offline writer meant), openai, gemini, or openai:MODEL, gemini:MODEL (default: offline)')
+    p.add_argument('--evaluator-model', metavar='NAME', help='which model of openai or gemini')
+    p.add_argument('--concurrent-eval-limit', type=int, default=20, help='requests in flight, at most (default: 20)')
     p.add_argument('--output-dir', help='folder for <base>-hashprompt.jsonl (default: beside the input)')
     p.add_argument('--no-resume', dest='resume', action='store_false', help='label everything anew, whatever an earlier run stored')
 
@@ -96,7 +110,7 @@ def _demo_flags(p):
     p.add_argument('--output-dir', default='runs/demo', help='run folder; started again, the demo goes on (default: runs/demo)')
     p.add_argument('--seed', type=int, default=0, help='of writing, sampling and training (default: 0)')
 
-# %% ../nbs/18_cli.ipynb #544e1193
+# %% ../nbs/18_cli.ipynb #6aa6b8aa
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.evaluate import model_label
@@ -130,12 +144,12 @@ def _ask(a):
 
 def _generate(a, progress):
     from argen.scenarios import generate
-    got = generate(a.datasets, a.count, seed=a.seed, output_dir=a.output_dir, exclude_from_file=a.exclude_from_file, duplicate_threshold=a.duplicate_threshold, resume=a.resume, progress=progress)
+    got = generate(progress=progress, **{k:v for k,v in vars(a).items() if k not in ('command','run')})
     return got._repr_markdown_(), int(any(f.missing for f in got.funnels))
 
 def _process(a, progress):
     from argen.pipeline import process
-    got = process(a.files, evaluator=a.evaluator, output_dir=a.output_dir, resume=a.resume, progress=progress)
+    got = process(progress=progress, **{k:v for k,v in vars(a).items() if k not in ('command','run')})
     return got._repr_markdown_(), int(any(s.rejected for s in got.summaries))
 
 def _train(a, progress):
