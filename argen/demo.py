@@ -22,7 +22,7 @@ from .plots import figure_html, plot_learning, svg
 from .records import append_jsonl, mend_jsonl, open_run, read_jsonl, read_scenarios, write_json, write_text
 from .scenarios import generate, overlap
 
-# %% ../nbs/17_demo.ipynb #36690315
+# %% ../nbs/17_demo.ipynb #6478b9cf
 @dataclass(frozen=True)
 class DemoSize:
     "How much the demo does"
@@ -31,8 +31,8 @@ class DemoSize:
     steps:int = 24        # GRPO steps
     max_tokens:int = 64   # Longest answer, in training and evaluation alike
     batch:int = 16        # Completions of one step
-    generations:int = 4   # Completions of one prompt
-    learning_rate:float = 1e-3
+    generations:int = 8   # Completions of one prompt
+    learning_rate:float = 5e-4
     temperature:float = 0.6 # Of sampling, in training and evaluation alike
 
 DEMO_PROMPT = 'BASIC' # System prompt of training and of both evaluations
@@ -87,7 +87,7 @@ class Demo:
     def __repr__(self): return f'Demo in {self.run.name}: {self.comparison!r}'
     def _repr_markdown_(self): return f"{self.comparison.headline()}\n\n{_table(self)}\n\nReport: `{self.report.name}`"
 
-# %% ../nbs/17_demo.ipynb #249477fb
+# %% ../nbs/17_demo.ipynb #7b02d172
 def demo(
     output_dir:str|Path='runs/demo', # The run's folder; started again, it goes on
     seed:int=0,                      # Of writing, sampling and training
@@ -103,7 +103,7 @@ def demo(
     ask = dict(judge='offline', system_prompt=DEMO_PROMPT, max_tokens=size.max_tokens, generation_batch_size=20, temperature=size.temperature, seed=seed, progress=progress)
     base = timed('evaluate the base model', evaluate, 'smollm2', held_out, output_dir=run/'base', **ask)
     training = timed('train with GRPO', train, 'smollm2', train_set, judge='offline', output_dir=run/'trained', system_prompt=DEMO_PROMPT, progress=progress,
-        max_steps=size.steps, save_steps=5, num_generations=size.generations, per_device_train_batch_size=size.batch//2, gradient_accumulation_steps=2, scale_rewards='group', temperature=size.temperature,
+        max_steps=size.steps, save_steps=5, num_generations=size.generations, per_device_train_batch_size=size.batch//2, gradient_accumulation_steps=2, temperature=size.temperature,
         max_completion_length=size.max_tokens, learning_rate=size.learning_rate, seed=seed)
     trained = timed('evaluate the trained model', evaluate, training.model, held_out, output_dir=run/'after', **ask)
     labels = {f.name:Counter((s.tier,s.scope) for s in x) for f,x in ((train_file,train_set),(held_file,held_out))}
