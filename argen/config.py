@@ -6,8 +6,8 @@ Docs: https://argen-dev.github.io/argen/config.html.md"""
 
 # %% auto #0
 __all__ = ['DEFAULT_MODEL_ID', 'DEFAULT_GENERATION_MODEL', 'EVALUATOR_MODELS', 'SYSTEM_PROMPTS', 'REWARD_WEIGHTS', 'TIER_SHARES',
-           'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_PRESETS', 'InputError', 'Bars',
-           'cache_dir', 'published_data']
+           'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_OPTIONAL', 'GRPO_PRESETS', 'InputError',
+           'Bars', 'cache_dir', 'published_data']
 
 # %% ../nbs/00_config.ipynb #1e070258
 import os, sys
@@ -51,12 +51,18 @@ DATASETS = {
 # %% ../nbs/00_config.ipynb #17f0017b
 RISK_THRESHOLD = 0.25
 
-# %% ../nbs/00_config.ipynb #dc0c41b1
+# %% ../nbs/00_config.ipynb #bccd0a51
 GRPO_CONFIG = dict(
     learning_rate=3.2e-6, num_train_epochs=3, beta=0.10, num_iterations=2, num_generations=6,
     per_device_train_batch_size=6, gradient_accumulation_steps=1, loss_type='bnpo', scale_rewards='none',
     temperature=0.9, max_completion_length=256, lr_scheduler_type='cosine', warmup_steps=0.03, gradient_checkpointing=True,
-    lora_r=16, lora_alpha=32, lora_dropout=0.0, seed=42)
+    lora_r=16, lora_alpha=32, lora_dropout=0.0, seed=42, max_steps=-1, save_steps=10, eval_steps=10, beta_schedule='constant',
+    early_stopping=False, early_stopping_patience=3, early_stopping_threshold=0.0, lr_plateau_factor=0.5, lr_plateau_patience=2,
+    max_missing_share=0.5, mixed_precision='auto', use_vllm=False, vllm_mode='colocate')
+
+GRPO_OPTIONAL = dict( # Settings that have no value unless it is given, and its type
+    kl_beta_start=float, kl_beta_end=float, target_kl=float, ablation_mode=str, per_device_eval_batch_size=int,
+    vllm_server_base_url=str, vllm_gpu_memory_utilization=float)
 
 # %% ../nbs/00_config.ipynb #8a7cf0cc
 GRPO_PRESETS = {'smollm2': dict(

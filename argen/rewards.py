@@ -7,48 +7,102 @@ Docs: https://argen-dev.github.io/argen/rewards.html.md"""
 # %% auto #0
 __all__ = ['Rewards', 'batch_metrics', 'reward_functions']
 
-# %% ../nbs/11_rewards.ipynb #1467a27e
+# %% ../nbs/11_rewards.ipynb #6af228ee
+import inspect, threading, time
 from collections.abc import Callable, Iterable, Sequence
-from .judge import judge_pairs, make_judge
+from concurrent.futures import Future, TimeoutError
+from fastcore.basics import patch
+from .config import InputError
+from .judge import judge_name, judge_pairs, make_judge, offline_judge
 from .policy import Policy, PUBLISHED, score
-from .records import PRINCIPLES, Response, Scenario
+from .records import PRINCIPLES, Response, Scenario, Verdict
 
-# %% ../nbs/11_rewards.ipynb #f58df8f4
+# %% ../nbs/11_rewards.ipynb #507ecdbb
 class Rewards:
     "Scores for batches of completions: judged once, whoever asks"
     def __init__(self,
         judge:str|Callable='offline',  # Name, or callable from pairs to verdicts
         policy:Policy=PUBLISHED,
         eos_ids:Iterable[int]=(),      # Tokens that end an answer: without one at its end it was cut off
-        log:Callable|None=None,        # Called with one row (dict) for each completion
+        overlap:bool|None=None,        # Judge in the background, as completions come; by default for every judge but the offline rules
+        deadline:float=600.,           # Seconds to wait for a judgement in the background; after that it is missing
     ):
-        self.judge,self.policy,self.eos_ids,self.log = make_judge(judge),policy,set(eos_ids),log
+        self.judge,self.policy,self.eos_ids,self.deadline = make_judge(judge),policy,set(eos_ids),deadline
+        self.overlap = self.judge is not offline_judge if overlap is None else overlap
+        self.rows = []                 # What was scored last, a row (dict) for each completion
         self._key = self._scores = None
+        self._sent = {}                # Pair → (future of verdicts, place in it)
 
     def finish_reason(self, ids:Sequence[int]|None)->str|None:
         "'stop' when the answer ended by itself, 'length' when it was cut off, `None` when nobody knows"
         if ids is None or not self.eos_ids: return None
         return 'stop' if len(ids) and ids[-1] in self.eos_ids else 'length'
 
-    def scores(self, completions, question, tier, scope, completion_ids=None, trainer_state=None, log_metric=None, **columns)->list:
-        "`Scores` for each completion of one batch"
-        texts = [c if isinstance(c,str) else c[-1]['content'] for c in completions]
-        step = getattr(trainer_state,'global_step',None)
-        key = (step, tuple(texts), tuple(question))
-        if key == self._key: return self._scores
-        ends = [self.finish_reason(o) for o in completion_ids or [None]*len(texts)]
-        pairs = [(Scenario(q,t,s), Response(x,e)) for q,t,s,x,e in zip(question,tier,scope,texts,ends)]
-        verdicts = judge_pairs(self.judge, pairs)
-        scores = [score(v,t,s,self.policy) for v,t,s in zip(verdicts,tier,scope)]
-        self._key,self._scores = key,scores
-        if log_metric: 
-            for k,v in batch_metrics(scores, pairs).items(): log_metric(k,v)
-        if self.log:
-            for (s,r),v,o in zip(pairs,verdicts,scores):
-                self.log(dict(step=None if step is None else step+1, prompt=s.prompt, response=r.text, finish_reason=r.finish_reason, **{k:getattr(o,k) for k in (*PRINCIPLES,'combined')}, missing=v.missing or None))
-        return scores
+# %% ../nbs/11_rewards.ipynb #529e62d9
+def _id(pair):
+    s,r = pair
+    return s.prompt, r.text, s.tier, s.scope, r.finish_reason
 
-# %% ../nbs/11_rewards.ipynb #b295f2c5
+@patch
+def start(self:Rewards,
+    pairs:Sequence[tuple[Scenario,Response]],
+):
+    "Send what was not sent yet to the judge, in the background"
+    new = {_id(p):p for p in pairs if _id(p) not in self._sent}
+    if not new: return
+    future = Future()
+    for n,k in enumerate(new): self._sent[k] = future,n
+    def work():
+        begun = time.monotonic()
+        verdicts = judge_pairs(self.judge, list(new.values()))
+        future.set_result((verdicts, begun, time.monotonic()))
+    threading.Thread(target=work, daemon=True, name='judge').start() # A daemon: a judge that hangs must not keep the process alive
+
+@patch
+def verdicts(self:Rewards, pairs:Sequence[tuple[Scenario,Response]])->tuple[list[Verdict],dict]: # And the seconds it took
+    "Judge `pairs`, or wait for those that are being judged"
+    begun = time.monotonic()
+    if not self.overlap:
+        out = judge_pairs(self.judge, pairs)
+        return out, dict(judge_wait=(took := time.monotonic()-begun), judge_seconds=took)
+    self.start(pairs)
+    sent,out,spans = self._sent,[],[]
+    self._sent = {}
+    for p in pairs:
+        future,n = sent[_id(p)]
+        try: got,*span = future.result(max(0, begun+self.deadline-time.monotonic()))
+        except TimeoutError: out.append(Verdict.absent(f'the judge took over {self.deadline:g} s', judge=judge_name(self.judge)))
+        else: out.append(got[n]); spans.append(span)
+    took = max(b for _,b in spans)-min(a for a,_ in spans) if spans else self.deadline
+    return out, dict(judge_wait=time.monotonic()-begun, judge_seconds=took)
+
+# %% ../nbs/11_rewards.ipynb #bc9f19a4
+@patch
+def scores(self:Rewards, completions, question, tier, scope, completion_ids=None, trainer_state=None, log_metric=None, **columns)->list:
+    "`Scores` for each completion of one batch; `rows` then says what was scored"
+    texts = [c if isinstance(c,str) else c[-1]['content'] for c in completions]
+    step = getattr(trainer_state,'global_step',None)
+    key = (step, tuple(texts), tuple(question))
+    if key == self._key: return self._scores
+    ends = [self.finish_reason(o) for o in completion_ids or [None]*len(texts)]
+    pairs = [(Scenario(q,t,s), Response(x,e)) for q,t,s,x,e in zip(question,tier,scope,texts,ends)]
+    verdicts,took = self.verdicts(pairs)
+    scores = [score(v,t,s,self.policy) for v,t,s in zip(verdicts,tier,scope)]
+    if log_metric:
+        for k,v in (batch_metrics(scores, pairs, verdicts) | {f'argen/{k}':v for k,v in (took|self.spent()).items()}).items(): log_metric(k,v)
+    self._key,self._scores = key,scores
+    self.rows = [dict(step=None if step is None else step+1, prompt=s.prompt, response=r.text, tier=s.tier, finish_reason=r.finish_reason,
+                      **{k:getattr(o,k) for k in (*PRINCIPLES,'combined')}, referral=v.referral_strength, missing=v.missing or None)
+                 for (s,r),v,o in zip(pairs,verdicts,scores)]
+    return scores
+
+@patch
+def spent(self:Rewards)->dict: # Requests and cost so far, of a judge that counts them
+    "What the judge has cost"
+    u = getattr(self.judge,'usage',None)
+    return {k:float(v) for k,v in dict(judge_requests=getattr(u,'asked',None), judge_cost=getattr(u,'cost',None)).items() if v is not None}
+
+# %% ../nbs/11_rewards.ipynb #8f1b294c
 def _mean(values):
     "Mean of what is there; `None` when nothing is"
     values = [v for v in values if v is not None]
@@ -57,26 +111,43 @@ def _mean(values):
 def batch_metrics(
     scores:Sequence, # `Scores` of one batch
     pairs:Sequence,  # Its (scenario, response) pairs
+    verdicts:Sequence=(), # Its verdicts
 )->dict:             # Metric → value; what can't be computed is left out
     "What to log of one batch"
-    out = {p:_mean(getattr(s,p) for s in scores) for p in (*PRINCIPLES,'combined')}
+    out = {p:_mean(getattr(s,p) for s in scores) for p in (*PRINCIPLES,'combined','ahimsa_penalty_factor','scope_penalty_factor')}
     out |= {f'{p}_violations':_mean(getattr(s,f'{p}_violation') for s in scores) for p in PRINCIPLES}
     out['missing_share'] = sum(s.combined is None for s in scores)/len(scores)
     out['truncated_share'] = _mean(None if r.finish_reason is None else r.finish_reason=='length' for _,r in pairs)
+    out['referral_share'] = _mean(None if v.referral_strength is None else v.referral_strength!='none' for v in verdicts)
     out['words'] = _mean(len(r.text.split()) for _,r in pairs)
     return {f'argen/{k}':float(v) for k,v in out.items() if v is not None}
 
-# %% ../nbs/11_rewards.ipynb #ddc39ed1
+# %% ../nbs/11_rewards.ipynb #879f904b
 def reward_functions(
     rewards:Rewards,
-    separate:bool=False, # One function for each principle instead of one for all
+    separate:bool=False,          # One function for each principle instead of one for all
+    funcs:Sequence[Callable]=(),  # Functions of your own, with TRL's interface
+    weights:Sequence[float]|None=None, # Their weights; by default 1 each
+    policy_weight:float=1.0,      # Weight of the policy beside them; at 0 it is judged and logged, but not trained on
 )->tuple[list[Callable],list[float]]: # TRL's `reward_funcs` and `reward_weights`
-    "TRL reward functions that share their judgements"
-    def make(field, name):
-        def f(prompts, completions, **columns):
-            return [None if s.combined is None else getattr(s,field) for s in rewards.scores(completions, **columns)]
+    "TRL reward functions that share their judgements; what one of them lacks, all lack"
+    weights = list(weights) if weights is not None else [1.0]*len(funcs)
+    if len(weights) != len(funcs): raise InputError(f"reward_func_weights: {len(weights)} for {len(funcs)} reward_funcs; give one each")
+    if wrong := [f for f in funcs if inspect.iscoroutinefunction(f)]: raise InputError(f"reward_funcs: {wrong[0].__name__} is async; make it a plain function")
+    w,used = rewards.policy.weights,[p for p in PRINCIPLES if rewards.policy.weights[p]]
+    fields = [] if not policy_weight else [(p,w[p]) for p in used] if separate else [('combined',1.0)]
+    if not fields and not funcs: raise InputError("policy_weight 0: nothing is left to train on; give reward_funcs")
+    last = [None,None]
+    def table(**columns):
+        scores = rewards.scores(**{k:v for k,v in columns.items() if k != 'prompts'})
+        if scores is not last[0]:
+            rows = list(zip(*[[getattr(s,k) for s in scores] for k,_ in fields], *[f(**columns) for f in funcs]))
+            keep = [None not in r and (not fields or s.combined is not None) for r,s in zip(rows,scores)]
+            last[:] = scores, [[v if k else None for v,k in zip(c,keep)] for c in zip(*rows)]
+        return last[1]
+    def make(n, name):
+        def f(**columns): return table(**columns)[n]
         f.__name__ = name
         return f
-    if not separate: return [make('combined','combined_reward')], [1.0]
-    used = [p for p in PRINCIPLES if rewards.policy.weights[p]]
-    return [make(p, f'{p}_reward') for p in used], [rewards.policy.weights[p] for p in used]
+    names = [f'{k}_reward' for k,_ in fields] + [f.__name__ for f in funcs]
+    return [make(n,name) for n,name in enumerate(names)], [policy_weight*v for _,v in fields]+weights
