@@ -6,10 +6,10 @@ Docs: https://argen-dev.github.io/argen/evaluate.html.md"""
 
 # %% auto #0
 __all__ = ['result_row', 'summarize', 'Evaluation', 'model_label', 'read_evaluation', 'answer', 'judged', 'judge_usage',
-           'answering_model', 'evaluate', 'evaluation_config', 'read_answers', 'evaluate_answers']
+           'answering_model', 'evaluate', 'weights_hash', 'evaluation_config', 'read_answers', 'evaluate_answers']
 
-# %% ../nbs/14_evaluate.ipynb #4fcc7627
-import json, re
+# %% ../nbs/14_evaluate.ipynb #2cdbfce7
+import hashlib, json, re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -179,7 +179,7 @@ def answering_model(name:str, max_tokens:int, temperature:float, batch_size:int,
     local = {} if name.partition(':')[0] in ('openai','gemini') else dict(batch_size=batch_size, seed=seed)
     return make_chat(name, max_tokens=max_tokens, temperature=temperature, **local)
 
-# %% ../nbs/14_evaluate.ipynb #182ec389
+# %% ../nbs/14_evaluate.ipynb #5bce5acf
 def evaluate(
     model:str|Callable,                # 'smollm2', a folder, a Hugging Face id, or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
@@ -202,11 +202,25 @@ def evaluate(
     judge = make_judge(judge)
     chat = model if callable(model) else answering_model(model, max_tokens, temperature, generation_batch_size, seed)
     config = evaluation_config(chat, scenarios, judge, system_prompt, policy, test)
-    run = open_run(output_dir, 'evaluate', {k:v for k,v in config.items() if k != 'timestamp'}) if output_dir else None
+    decides = {k:v for k,v in config.items() if k not in ('timestamp','versions','model_name')} | dict(model=model_label(config['model_name']), weights=weights_hash(config['model_name']))
+    run = open_run(output_dir, 'evaluate', decides) if output_dir else None
     responses = answer(chat, scenarios, system_prompt, generation_batch_size, run and run/'responses.jsonl', progress, f'answer: {model_label(config["model_name"])}')
     result = judged(list(zip(scenarios, responses)), judge, config, policy, progress)
     if run: result.save(run/'evaluation.json')
     return result
+
+# %% ../nbs/14_evaluate.ipynb #dd49ebed
+def weights_hash(
+    name:str, # A model's name
+)->str|None:  # 16 hex digits; `None` for what is not a folder
+    "What identifies a local model: names, sizes and ends of its weight files"
+    folder = Path(name)
+    if not folder.is_dir(): return None
+    def mark(f):
+        with f.open('rb') as o:
+            o.seek(max(0, f.stat().st_size-1_000_000))
+            return [f.name, f.stat().st_size, hashlib.sha256(o.read()).hexdigest()]
+    return content_hash([mark(f) for f in sorted(folder.glob('*')) if f.suffix in ('.safetensors','.bin')])
 
 # %% ../nbs/14_evaluate.ipynb #03ddaecc
 def evaluation_config(chat, scenarios, judge, system_prompt, policy, test)->dict:
