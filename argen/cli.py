@@ -7,10 +7,10 @@ Docs: https://argen-dev.github.io/argen/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'parser', 'spell', 'main', 'flags_of']
 
-# %% ../nbs/18_cli.ipynb #a8596ed0
+# %% ../nbs/18_cli.ipynb #be31432f
 import argparse, sys
 from pathlib import Path
-from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, SYSTEM_PROMPTS, Bars, InputError
+from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, SYSTEM_PROMPTS, Bars, InputError
 
 # %% ../nbs/18_cli.ipynb #f64a409f
 _EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL')
@@ -42,7 +42,7 @@ def _answers(p):
     p.add_argument('--seed', type=int, default=0, help='of the sampling (default: 0)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
-# %% ../nbs/18_cli.ipynb #66f2e6dc
+# %% ../nbs/18_cli.ipynb #c87a9d87
 def _generate_flags(p):
     p.add_argument('--datasets', nargs='+', default=['smoke_test'], metavar='NAME', help=f"dataset types to write: {', '.join(DATASETS)} (default: smoke_test)")
     p.add_argument('--count', type=int, help='scenarios of each (default: as the dataset type says)')
@@ -79,9 +79,20 @@ def _train_flags(p):
     _judge_flags(p)
     p.add_argument('--system_prompt', default='ENHANCED', help=f"{', '.join(SYSTEM_PROMPTS)}, or a text of your own (default: ENHANCED)")
     p.add_argument('--use_separate_rewards', action='store_true', help='one reward for each principle instead of the combined score')
-    for k,v in (GRPO_CONFIG | dict(max_steps=-1, save_steps=10)).items():
-        kind = (lambda o: o.lower() in ('1','true','yes')) if type(v) is bool else float if k=='warmup_steps' else type(v)
-        p.add_argument(f'--{k}', type=kind, metavar=k.rsplit('_',1)[-1].upper(), help=f'default: {v}; small models have presets')
+    p.add_argument('--eval_scenarios', metavar='FILE', help='processed scenario file to evaluate on while training')
+    p.add_argument('--wandb_project', help='also log to this Weights & Biases project')
+    p.add_argument('--wandb_mode', choices=['online','offline','disabled'], help='how (default: online with a key, else offline)')
+    p.add_argument('--resume_from_checkpoint', metavar='DIR', help='go on from this checkpoint of the run, and not from its newest')
+    for k,v in GRPO_CONFIG.items():
+        if v is False: p.add_argument(f'--{k}', action='store_true', default=None, help='off by default')
+        else: p.add_argument(f'--{k}', type=_switch if v is True else float if k=='warmup_steps' else type(v), metavar=k.rsplit('_',1)[-1].upper(), help=f'default: {v}; small models have presets')
+    for k,kind in GRPO_OPTIONAL.items(): p.add_argument(f'--{k}', type=kind, metavar=k.rsplit('_',1)[-1].upper(), help='off by default')
+
+def _switch(text):
+    "true or false, as a flag's value"
+    if text.lower() in ('true','yes','on','1'): return True
+    if text.lower() in ('false','no','off','0'): return False
+    raise argparse.ArgumentTypeError(f'{text!r} is not true or false')
 
 def _evaluate_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, smollm2, openai:NAME or gemini:NAME (default: {DEFAULT_MODEL_ID})')
@@ -110,7 +121,7 @@ def _demo_flags(p):
     p.add_argument('--output-dir', default='runs/demo', help='run folder; started again, the demo goes on (default: runs/demo)')
     p.add_argument('--seed', type=int, default=0, help='of writing, sampling and training (default: 0)')
 
-# %% ../nbs/18_cli.ipynb #6aa6b8aa
+# %% ../nbs/18_cli.ipynb #4caecde4
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.evaluate import model_label
@@ -154,9 +165,10 @@ def _process(a, progress):
 
 def _train(a, progress):
     from argen.grpo import train
-    given = {k:getattr(a,k) for k in (*GRPO_CONFIG,'max_steps','save_steps')}
-    what = dict(scenarios=a.scenarios, system_prompt=a.system_prompt, use_separate_rewards=a.use_separate_rewards, **given)
-    r = train(a.model, judge=_judge(a), output_dir=a.output_dir or _named('train', a.model, what | dict(judge=a.evaluator)), progress=progress, **what)
+    given = {k:getattr(a,k) for k in (*GRPO_CONFIG,*GRPO_OPTIONAL)}
+    what = dict(scenarios=a.scenarios, eval_scenarios=a.eval_scenarios, system_prompt=a.system_prompt, use_separate_rewards=a.use_separate_rewards, **given)
+    r = train(a.model, judge=_judge(a), output_dir=a.output_dir or _named('train', a.model, what | dict(judge=a.evaluator)), progress=progress,
+              wandb_project=a.wandb_project, wandb_mode=a.wandb_mode, resume_from_checkpoint=a.resume_from_checkpoint, **what)
     return f'{r._repr_markdown_()}\n\nModel: {r.model}', 0
 
 # %% ../nbs/18_cli.ipynb #7a2f030c
