@@ -216,7 +216,7 @@ def _check_block(seen, prompts, keep):
             seen._add(p, None if v is None else v[i])
     return out
 
-# %% ../nbs/08c_dedup.ipynb #d6bb16bb
+# %% ../nbs/08c_dedup.ipynb #bd8424ff
 MANY = 4096  # Prompts from which the search goes by cells
 PROBES = 16  # Cells that a prompt asks
 
@@ -229,7 +229,7 @@ def _nearest_cells(v, centers, probes, block=4096):
         return np.take_along_axis(k, np.argsort(-np.take_along_axis(c,k,1), 1, kind='stable'), 1).astype(np.int32)
     return np.concatenate([some(v[i:i+block]) for i in range(0, len(v), block)])
 
-def _hits(v, asking, living, threshold, most=64, block=4096):
+def _hits(v, asking, living, threshold, most=16, block=4096):
     "Pairs (later, earlier, cosine) of those who ask a cell and those who live in it"
     import numpy as np
     for i in range(0, len(asking), block):
@@ -240,9 +240,9 @@ def _hits(v, asking, living, threshold, most=64, block=4096):
         x,y = np.nonzero(hit)
         a,b,c = q[x],living[y],s[x,y]
         m = a != b
-        yield np.maximum(a,b)[m],np.minimum(a,b)[m],c[m]
+        yield np.maximum(a,b)[m].astype(np.int32),np.minimum(a,b)[m].astype(np.int32),c[m].astype(np.float32)
 
-# %% ../nbs/08c_dedup.ipynb #ef785950
+# %% ../nbs/08c_dedup.ipynb #92b58660
 def near_pairs(
     v,                # Array (n, dimensions), rows of unit length
     threshold:float,  # Least cosine, in (0, 1]
@@ -259,10 +259,12 @@ def near_pairs(
     (living,at),(asking,to) = by(near[:,0]), by(near.ravel())
     found = [h for c in range(k) for h in _hits(v, asking[to[c]:to[c+1]]//near.shape[1], living[at[c]:at[c+1]], threshold)]
     j,i,s = (np.concatenate(o) for o in zip(*found))
-    order = np.lexsort((i,-s,j))
+    _,once = np.unique(j.astype(np.int64)*n+i, return_index=True)  # found from both sides
+    j,i,s = j[once],i[once],s[once]
+    order = np.lexsort((-s,j))
     return j[order],i[order],s[order]
 
-# %% ../nbs/08c_dedup.ipynb #a73e8c4d
+# %% ../nbs/08c_dedup.ipynb #41dd05e3
 def _among_many(prompts, known, threshold, differ, embedding_model):
     "`near_duplicates` by cells"
     every,first,out = known+prompts,{},{}
@@ -273,9 +275,14 @@ def _among_many(prompts, known, threshold, differ, embedding_model):
     rows = list(first.values())
     v = encoder(embedding_model)([every[n] for n in rows])
     dropped = set(out)
-    for j,i,c in zip(*(o.tolist() for o in near_pairs(v, threshold))):
+    found,terms = near_pairs(v, threshold),{}
+    def same(b, a): # as `critical_differences`, which also says in what
+        for k in (a,b):
+            if k not in terms: terms[k] = critical_terms(every[k])
+        return terms[a] == terms[b]
+    for j,i,c in (t for k in range(0, len(found[0]), 100_000) for t in zip(*(o[k:k+100_000].tolist() for o in found))):
         b,a = rows[j],rows[i]
-        if b < len(known) or b in dropped or a in dropped or differ and differ(every[b], every[a]): continue
+        if b < len(known) or b in dropped or a in dropped or differ and (not same(b, a) if differ is critical_differences else differ(every[b], every[a])): continue
         dropped.add(b)
         out[b] = Match(a, every[a], 'same meaning', round(c,4))
     kept = lambda m: out[m.of] if m.how=='same text' and m.of in out else m # copies of what was dropped repeat what it repeats
