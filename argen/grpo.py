@@ -438,7 +438,7 @@ def _name_base(folder, model):
     f = folder/'adapter_config.json'
     if f.exists(): write_json(f, json.loads(f.read_text()) | dict(base_model_name_or_path=model))
 
-# %% ../nbs/12_grpo.ipynb #fb3845c2
+# %% ../nbs/12_grpo.ipynb #9079853a
 def tiny_model(
     folder:str|Path, # Where to put it
     pieces:int=500,  # Size of the vocabulary
@@ -449,7 +449,7 @@ def tiny_model(
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
     from argen.chat import smollm2_path
     from argen.offline.writer import write_scenarios
-    texts = [s.prompt for s in write_scenarios(60)]+['See a doctor today. Call your doctor.']*3
+    texts = [s.prompt for s in write_scenarios(60)]+['See a doctor today. Call your doctor.']*20
     tok = AutoTokenizer.from_pretrained(smollm2_path()).train_new_from_iterator(texts, pieces)
     config = LlamaConfig(vocab_size=len(tok), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2, tie_word_embeddings=True,
                          bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id)
