@@ -368,7 +368,7 @@ def _wandb(project, mode, run, manifest):
     report.finish = w.finish
     return report
 
-# %% ../nbs/12_grpo.ipynb #6c3ff528
+# %% ../nbs/12_grpo.ipynb #48474cff
 def _start(run, wanted):
     "The checkpoint to go on from (`None` at the beginning), with the logs cut back to it"
     checkpoint,step = last_checkpoint(run)
@@ -386,6 +386,7 @@ def _load(model, s):
     if _has_gpu() and s['lora_r'] and precision(s)=='bf16': net = net.to(torch.bfloat16) # Trained weights stay in 32 bits: small steps vanish in 16
     return net.train(), tok
 
+# %% ../nbs/12_grpo.ipynb #0b93cd5c
 def _fit(model, data, rewards, s, run, also, progress, wanted):
     "Run the trainer from a checkpoint, and move the finished model into place"
     from datasets import Dataset
