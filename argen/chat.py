@@ -505,7 +505,7 @@ def stream(self:RemoteChat,
         asyncio.run_coroutine_threadsafe(self._leave(tasks), loop)
         self.usage.seconds += time.monotonic()-since
 
-# %% ../nbs/03_chat.ipynb #4607669e
+# %% ../nbs/03_chat.ipynb #8a7f59c5
 class OpenAIChat(RemoteChat):
     "A model behind OpenAI's wire format: OpenAI, vLLM, Ollama, llama.cpp, …"
     keys,address = ('OPENAI_API_KEY',),'OPENAI_BASE_URL'
@@ -520,30 +520,44 @@ class OpenAIChat(RemoteChat):
         "Settings of one request, as this model is known to take them"
         p = {'max_completion_tokens' if 'max_tokens' in self._learned else 'max_tokens': self.sampling['max_tokens']}
         if self.sampling['temperature'] is not None and 'temperature' not in self._learned: p['temperature'] = self.sampling['temperature']
-        if schema and 'json_object' not in self._learned:
-            p['response_format'] = dict(type='json_object') if 'json_schema' in self._learned else dict(type='json_schema', json_schema=dict(strict=True)|schema)
+        if schema: p |= next(({'response_format':f} for kind,f in self._forms(schema) if kind not in self._learned), {})
         return p
 
-    def _learn(self, e, sent):
-        "From a refusal of `sent`, learn what this model doesn't take; False when it is about something else"
-        text = f"{e.param} {e.code} {e.message}".lower()
-        if 'max_tokens' in sent and 'max_completion_tokens' in text: new = 'max_tokens'
-        elif 'temperature' in sent and 'temperature' in text and re.search('support|unknown|unrecognized|deprecated|not permitted', text): new = 'temperature'
-        elif 'response_format' in sent and re.search('response_format|json_schema|json_object|schema', text): new = sent['response_format']['type']
-        else: return False
-        self._learned.add(new)
-        return True
+    def _forms(self, schema):
+        "Ways to ask for JSON, the strictest first: OpenAI's, that of llama-cpp-python and others, and without the schema"
+        return (('json_schema', dict(type='json_schema', json_schema=dict(strict=True)|schema)),
+                ('json_object with schema', dict(type='json_object', schema=schema['schema'])), ('json_object', dict(type='json_object')))
 
-    async def _ask(self, messages, schema, seconds):
-        from openai import BadRequestError, UnprocessableEntityError
-        while True:
-            sent = self._params(schema)
-            try: got = await self._client.chat.completions.create(model=self.model, messages=messages, timeout=seconds, **sent)
-            except (BadRequestError, UnprocessableEntityError) as e:
-                if not self._learn(e, sent): raise
-            else: return self._read(got, sent)
+# %% ../nbs/03_chat.ipynb #393bcf98
+@patch
+def _learn(self:OpenAIChat, e, sent):
+    "From a refusal of `sent`, learn what this model doesn't take; False when it is about something else"
+    text = f"{e.param} {e.code} {e.message}".lower()
+    asked_badly = e.status_code < 500 # some servers have a 500 even for a form that they don't know
+    if asked_badly and 'max_tokens' in sent and 'max_completion_tokens' in text: new = 'max_tokens'
+    elif asked_badly and 'temperature' in sent and 'temperature' in text and re.search('support|unknown|unrecognized|deprecated|not permitted', text): new = 'temperature'
+    elif 'response_format' in sent and re.search('response_format|json_schema|json_object|schema' if asked_badly else 'response_format', text): new = self._form(sent)
+    else: return False
+    self._learned.add(new)
+    return True
 
-# %% ../nbs/03_chat.ipynb #89ed67ca
+@patch
+def _form(self:OpenAIChat, sent):
+    "How JSON was asked for in `sent`: the name of its form"
+    f = sent['response_format']
+    return f['type'] + (' with schema' if 'schema' in f else '')
+
+@patch
+async def _ask(self:OpenAIChat, messages, schema, seconds):
+    from openai import BadRequestError, InternalServerError, UnprocessableEntityError
+    while True:
+        sent = self._params(schema)
+        try: got = await self._client.chat.completions.create(model=self.model, messages=messages, timeout=seconds, **sent)
+        except (BadRequestError, UnprocessableEntityError, InternalServerError) as e:
+            if not self._learn(e, sent): raise
+        else: return self._read(got, sent)
+
+# %% ../nbs/03_chat.ipynb #74e36ffc
 @patch
 def _read(self:OpenAIChat, got, sent):
     "From the SDK's object to an `Answer`; it does not check what a server sent, so this must"
@@ -555,7 +569,7 @@ def _read(self:OpenAIChat, got, sent):
         n,m = (o if type(o) is int and o >= 0 else None for o in (getattr(usage,'prompt_tokens',None),getattr(usage,'completion_tokens',None)))
         why = None if choice.finish_reason is None else self._clean(choice.finish_reason)
         text = redact(text, self._key, exact=True)
-        sent = dict(temperature=sent.get('temperature'), max_tokens=self.sampling['max_tokens']) | ({'format':sent['response_format']['type']} if 'response_format' in sent else {})
+        sent = dict(temperature=sent.get('temperature'), max_tokens=self.sampling['max_tokens']) | ({'format':self._form(sent)} if 'response_format' in sent else {})
     except (AttributeError, TypeError, KeyError, IndexError) as e: raise CallFailed(f'an answer in no known form ({type(e).__name__})') from None
     error = None
     if not text and (refusal or why == 'content_filter'): why,error = 'refusal',self._clean(f"refused: {refusal or why}")
