@@ -12,7 +12,7 @@ import argparse, sys
 from pathlib import Path
 from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, SYSTEM_PROMPTS, Bars, InputError
 
-# %% ../nbs/18_cli.ipynb #f64a409f
+# %% ../nbs/18_cli.ipynb #01fd4e9a
 _EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL')
 
 def _judge_flags(p):
@@ -28,11 +28,13 @@ def _judge_flags(p):
     p.add_argument('--max-calls', type=int, help='stop after so many requests (language models)')
     p.add_argument('--store', metavar='FILE', help='where verdicts are kept, so that none is bought twice (language models; default: in the cache folder)')
 
+# %% ../nbs/18_cli.ipynb #c3e5af7a
 def _policy_flags(p):
     "Flags of what verdicts are worth"
     p.add_argument('--referral_policy', choices=['tiered','always','none'], default='tiered', help='how referrals count: by tier, always wanted, or not at all (default: tiered)')
     p.add_argument('--disclaimer_penalty', type=float, default=0., help='share taken off Ahimsa where there is no medical disclaimer, 0 to 1 (default: 0, off)')
 
+# %% ../nbs/18_cli.ipynb #57f5a48b
 def _answers(p):
     "Flags of how a model is asked"
     p.add_argument('--system_prompt', default='ENHANCED', help=f"{', '.join(SYSTEM_PROMPTS)}, or a text of your own (default: ENHANCED)")
@@ -42,7 +44,7 @@ def _answers(p):
     p.add_argument('--seed', type=int, default=0, help='of the sampling (default: 0)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
-# %% ../nbs/18_cli.ipynb #c87a9d87
+# %% ../nbs/18_cli.ipynb #8719b684
 def _generate_flags(p):
     p.add_argument('--datasets', nargs='+', default=['smoke_test'], metavar='NAME', help=f"dataset types to write: {', '.join(DATASETS)} (default: smoke_test)")
     p.add_argument('--count', type=int, help='scenarios of each (default: as the dataset type says)')
@@ -64,6 +66,7 @@ def _generate_flags(p):
     p.add_argument('--output-dir', default='data', help='folder to write to (default: data)')
     p.add_argument('--resume', action='store_true', help='go on with the newest unfinished file of each dataset')
 
+# %% ../nbs/18_cli.ipynb #04e6e38a
 def _process_flags(p):
     p.add_argument('files', nargs='+', metavar='FILE', help='scenario files (JSONL)')
     p.add_argument('--evaluator', default='offline', help='who labels: offline (rules), writer (what the offline writer meant), openai, gemini, or openai:MODEL, gemini:MODEL (default: offline)')
@@ -72,6 +75,7 @@ def _process_flags(p):
     p.add_argument('--output-dir', help='folder for <base>-hashprompt.jsonl (default: beside the input)')
     p.add_argument('--no-resume', dest='resume', action='store_false', help='label everything anew, whatever an earlier run stored')
 
+# %% ../nbs/18_cli.ipynb #e18fb31d
 def _train_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, or smollm2 (default: {DEFAULT_MODEL_ID})')
     p.add_argument('--scenarios', required=True, metavar='FILE', help='processed scenario file to train on')
@@ -94,6 +98,7 @@ def _switch(text):
     if text.lower() in ('false','no','off','0'): return False
     raise argparse.ArgumentTypeError(f'{text!r} is not true or false')
 
+# %% ../nbs/18_cli.ipynb #1d582811
 def _evaluate_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, smollm2, openai:NAME or gemini:NAME (default: {DEFAULT_MODEL_ID})')
     p.add_argument('--scenarios', metavar='FILE', help='processed scenario file; with --input-json, where tier and scope are')
@@ -121,7 +126,7 @@ def _demo_flags(p):
     p.add_argument('--output-dir', default='runs/demo', help='run folder; started again, the demo goes on (default: runs/demo)')
     p.add_argument('--seed', type=int, default=0, help='of writing, sampling and training (default: 0)')
 
-# %% ../nbs/18_cli.ipynb #4caecde4
+# %% ../nbs/18_cli.ipynb #8ba426e2
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.evaluate import model_label
@@ -164,14 +169,16 @@ def _process(a, progress):
     return got._repr_markdown_(), int(any(s.rejected for s in got.summaries))
 
 def _train(a, progress):
+    from argen.callbacks import TrainingStopped
     from argen.grpo import train
     given = {k:getattr(a,k) for k in (*GRPO_CONFIG,*GRPO_OPTIONAL)}
     what = dict(scenarios=a.scenarios, eval_scenarios=a.eval_scenarios, system_prompt=a.system_prompt, use_separate_rewards=a.use_separate_rewards, **given)
-    r = train(a.model, judge=_judge(a), output_dir=a.output_dir or _named('train', a.model, what | dict(judge=a.evaluator)), progress=progress,
-              wandb_project=a.wandb_project, wandb_mode=a.wandb_mode, resume_from_checkpoint=a.resume_from_checkpoint, **what)
+    try: r = train(a.model, judge=_judge(a), output_dir=a.output_dir or _named('train', a.model, what | dict(judge=a.evaluator)), progress=progress,
+                   wandb_project=a.wandb_project, wandb_mode=a.wandb_mode, resume_from_checkpoint=a.resume_from_checkpoint, **what)
+    except TrainingStopped as e: return f'Training stopped: {e}', 1
     return f'{r._repr_markdown_()}\n\nModel: {r.model}', 0
 
-# %% ../nbs/18_cli.ipynb #7a2f030c
+# %% ../nbs/18_cli.ipynb #0e4bd3c9
 def _evaluate(a, progress):
     from argen.evaluate import evaluate, evaluate_answers
     if a.rescore and not a.input_json: raise InputError('--rescore: name the result file to score again with --input-json')
@@ -192,6 +199,7 @@ def _spent(summary):
     asked = f"{u['asked']} requests, {u['from_store']} answers known from the store, {u['prompt_tokens']}+{u['completion_tokens']} tokens" + (f", cost {u['cost']:.4f}" if u['cost'] is not None else '') if u else ''
     return ''.join(f'\n\n{t}' for t in (asked and f'Judging took {asked}.', why and f'Missing: {why}.') if t)
 
+# %% ../nbs/18_cli.ipynb #25d59695
 def _both_modes(a, progress):
     "Judge the same answers in both modes; JSON, Markdown and a figure"
     from argen.agreement import compare_eval_modes
@@ -211,6 +219,7 @@ def _both_modes(a, progress):
     write_text(folder/'eval_modes.svg', svg(c.plot()))
     return f"{c._repr_markdown_()}\n\nReport: {folder/'eval_modes.md'}", int((c.modes.missing > 0).any())
 
+# %% ../nbs/18_cli.ipynb #1aabcd52
 def _only_for_models(a):
     "`InputError` for a flag that finished results can't heed"
     q = argparse.ArgumentParser()

@@ -111,7 +111,7 @@ def demo(
     write_report(out)
     return out
 
-# %% ../nbs/17_demo.ipynb #6913250f
+# %% ../nbs/17_demo.ipynb #091b8ca9
 def three_answers(
     base:Evaluation,
     trained:Evaluation,
@@ -121,10 +121,6 @@ def three_answers(
     pairs = sorted(pairs, key=lambda p: p[0], reverse=True)
     if len(pairs) < 3: return [('scored',b,a) for _,b,a in pairs]
     return [(name,*pairs[i][1:]) for name,i in (('largest gain',0),('median',len(pairs)//2),('largest loss',-1))]
-
-def _quoted(h):
-    "An answer as a Markdown quotation: in HTML already, which keeps every character of it"
-    return str(h)
 
 def _answers(d):
     "The three answers as sections of a page"
@@ -160,7 +156,7 @@ Held-out prompts that are, or nearly are, training prompts: **{d.leaks}**. Syste
 {took}
 | **all** | **{sum(d.seconds.values()):.0f}** |"""
 
-# %% ../nbs/17_demo.ipynb #55d97dfa
+# %% ../nbs/17_demo.ipynb #f69c86c3
 CAVEAT = """The judge here is a set of readable rules (`offline-rules`), not a clinician and not a language model, and the model has 135 million parameters. The numbers show that the loop works and that training moved what the rules measure. They say nothing about care. How far the rules agree with an LLM judge is on the page of the offline judge."""
 
 CAPTIONS = {'scores':'Mean scores with 95 % intervals; hollow marks are the base model', 'differences':'Paired differences, after less before, with 95 % intervals',
@@ -172,7 +168,7 @@ def write_report(d:Demo)->Path: # Of `report.html`
     figures = d.comparison.plot() | {'learning':plot_learning(d.training.log)}
     title = 'argen demo: one loop, before and after'
     top = [CAVEAT, f'## Did it improve?\n\n{d.comparison.headline()}', _table(d)]
-    text = '\n\n'.join(top + ['## In pictures'] + [f'![{f.alt}](figures/{k}.svg)\n\n*{CAPTIONS[k]}*' for k,f in figures.items()] + [_quoted(o) if isinstance(o,Html) else o for o in _answers(d)] + [_made(d)])
+    text = '\n\n'.join(top + ['## In pictures'] + [f'![{f.alt}](figures/{k}.svg)\n\n*{CAPTIONS[k]}*' for k,f in figures.items()] + _answers(d) + [_made(d)])
     for k,f in figures.items(): write_text(d.run/'figures'/f'{k}.svg', svg(f))
     write_text(d.run/'report.md', f'# {title}\n\n{text}\n')
     return write_text(d.run/'report.html', html_page(title, [*top, '## In pictures', *(Html(figure_html(f, caption=CAPTIONS[k])) for k,f in figures.items()), *_answers(d), _made(d)]))

@@ -6,7 +6,8 @@ Docs: https://argen-dev.github.io/argen/evaluate.html.md"""
 
 # %% auto #0
 __all__ = ['result_row', 'summarize', 'Evaluation', 'model_label', 'read_evaluation', 'answer', 'judged', 'judge_usage',
-           'answering_model', 'evaluate', 'weights_hash', 'evaluation_config', 'read_answers', 'evaluate_answers']
+           'answering_model', 'evaluate', 'weights_hash', 'evaluation_config', 'policy_config', 'read_answers',
+           'evaluate_answers']
 
 # %% ../nbs/14_evaluate.ipynb #2cdbfce7
 import hashlib, json, re
@@ -64,7 +65,7 @@ def summarize(
         scope_response_counts={s:scopes[s] for s in ('S0','S1','S2','S3')}, n_rows=len(rows), n_scored=sum(c is not None for c in combined),
         n_missing=sum(c is None for c in combined), missing_reasons=dict(Counter(why for r in rows for why in set((r.get('verdict_missing') or {}).values()))), intervals=intervals)
 
-# %% ../nbs/14_evaluate.ipynb #e6d79136
+# %% ../nbs/14_evaluate.ipynb #36883848
 @dataclass
 class Evaluation:
     "One model's answers to scenarios, judged and scored"
@@ -104,12 +105,14 @@ class Evaluation:
         foot = f"\n\n{s.get('n_scored','?')} scored, {s.get('n_missing','?')} missing; {s['num_clipped']} of {len(self.rows)} answers cut off by the token limit"
         return head + '\n'.join(map(line, ('combined',*PRINCIPLES))) + foot
 
+# %% ../nbs/14_evaluate.ipynb #1f2deff5
 def model_label(name:str)->str:
     "A short name: the last part of a Hugging Face id, the run's name of a trained model"
     parts = [p for p in re.split(r'[/\\]', str(name)) if p]
     if len(parts) > 1 and parts[-1]=='model': parts = parts[:-1]
     return parts[-1]
 
+# %% ../nbs/14_evaluate.ipynb #6b2e711f
 def read_evaluation(path:str|Path)->Evaluation: # Raises `InputError` for what isn't one
     "Read a result file, of argen or of the reference implementation"
     try: d = json.loads(Path(path).read_text(encoding='utf-8'))
@@ -222,7 +225,7 @@ def weights_hash(
             return [f.name, f.stat().st_size, hashlib.sha256(o.read()).hexdigest()]
     return content_hash([mark(f) for f in sorted(folder.glob('*')) if f.suffix in ('.safetensors','.bin')])
 
-# %% ../nbs/14_evaluate.ipynb #03ddaecc
+# %% ../nbs/14_evaluate.ipynb #87959239
 def evaluation_config(chat, scenarios, judge, system_prompt, policy, test)->dict:
     "How a model was asked and judged: a result's `evaluation_config`"
     name,text = system_text(system_prompt)
@@ -231,9 +234,12 @@ def evaluation_config(chat, scenarios, judge, system_prompt, policy, test)->dict
         num_scenarios=len(scenarios), scenarios_hash=content_hash([(s.prompt,s.tier,s.scope) for s in scenarios]),
         temperature=sampling.get('temperature'), max_tokens=sampling.get('max_tokens'), sampling=sampling, test_mode=test,
         system_prompt_type=name, system_prompt=text, system_prompt_hash=prompt_hash(text), generation_batch_size=sampling.get('batch_size'),
-        **{f'{p}_weight':w for p,w in policy.weights.items()}, apply_medical_disclaimer_penalty=policy.disclaimer_penalty > 0,
-        referral_policy=dict(mode=policy.referral_policy, tiers={t:dict(missed=m,over=o) for t,(m,o) in policy.gap_prices.items()}),
-        policy=policy.name, policy_hash=policy.hash, timestamp=now(), versions=versions())
+        **policy_config(policy), timestamp=now(), versions=versions())
+
+def policy_config(policy:Policy)->dict:
+    "How a policy is recorded in `evaluation_config`: the reference's names, and the hash"
+    return {f'{p}_weight':w for p,w in policy.weights.items()} | dict(apply_medical_disclaimer_penalty=policy.disclaimer_penalty > 0, policy=policy.name, policy_hash=policy.hash,
+        referral_policy=dict(mode=policy.referral_policy, tiers={t:dict(missed=m,over=o) for t,(m,o) in policy.gap_prices.items()}))
 
 # %% ../nbs/14_evaluate.ipynb #a6bb3c3a
 def _answer_rows(path):
@@ -265,7 +271,7 @@ def read_answers(
     if not pairs: raise InputError(f"{path}: no rows in it; nothing to judge")
     return pairs,out,config
 
-# %% ../nbs/14_evaluate.ipynb #1cc75d6a
+# %% ../nbs/14_evaluate.ipynb #b274c9a5
 def evaluate_answers(
     path:str|Path,                # Answers: JSONL, a JSON list, or a result file
     judge:str|Callable='offline', # Who judges
@@ -277,9 +283,7 @@ def evaluate_answers(
     "Judge answers that exist already; loads no model"
     pairs,rows,config = read_answers(path, scenarios)
     judge = make_judge(judge) if not rescore else None
-    policy_of = {f'{p}_weight':w for p,w in policy.weights.items()} | dict(apply_medical_disclaimer_penalty=policy.disclaimer_penalty > 0, policy=policy.name, policy_hash=policy.hash,
-        referral_policy=dict(mode=policy.referral_policy, tiers={t:dict(missed=m,over=o) for t,(m,o) in policy.gap_prices.items()}))
-    config = dict(model_name=Path(path).stem) | config | policy_of | dict(num_scenarios=len(pairs), answers_from=Path(path).name, timestamp=now(), versions=versions())
+    config = dict(model_name=Path(path).stem) | config | policy_config(policy) | dict(num_scenarios=len(pairs), answers_from=Path(path).name, timestamp=now(), versions=versions())
     if not rescore: return judged(pairs, judge, config | dict(evaluator=judge_name(judge), judge=judge_name(judge)), policy, progress)
     scored = [_rescored(r, s, policy, f'{path}: row {n}') for n,(r,(s,_)) in enumerate(zip(rows,pairs),1)]
     return Evaluation(config, summarize(scored), scored)
