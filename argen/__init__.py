@@ -10,8 +10,9 @@ from .pipeline import process
 from .grpo import train
 from .evaluate import Evaluation, evaluate, read_evaluation
 from .compare import compare, compare_models
+from .report import Comparison
 
-__all__ = ['Bars', 'Evaluation', 'InputError', 'PUBLISHED', 'Policy', 'Response', 'Scenario', 'Scores', 'Verdict', 'compare', 'compare_models',
+__all__ = ['Bars', 'Comparison', 'Evaluation', 'InputError', 'PUBLISHED', 'Policy', 'Response', 'Scenario', 'Scores', 'Verdict', 'compare', 'compare_models',
            'evaluate', 'generate', 'make_judge', 'process', 'read_evaluation', 'read_scenarios', 'score', 'train']
 
 def __dir__(): return __all__

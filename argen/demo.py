@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from .compare import Comparison, Html, answer_html, compare, escape_markdown, html_page
+from .compare import Comparison, compare
 from .config import InputError
 from .evaluate import Evaluation, evaluate
 from .grpo import Training, train
 from .pipeline import process
 from .plots import figure_html, plot_learning, svg
 from .records import append_jsonl, mend_jsonl, open_run, read_jsonl, read_scenarios, write_json, write_text
+from .report import Html, answer_html, escape_markdown, html_page
 from .scenarios import generate, overlap
 
 # %% ../nbs/17_demo.ipynb #6478b9cf
