@@ -9,8 +9,9 @@ from .scenarios import generate
 from .pipeline import process
 from .grpo import train
 from .evaluate import Evaluation, evaluate, read_evaluation
-from .compare import compare, compare_models
+from .compare import compare
 from .report import Comparison
+from .launch import compare_models
 
 __all__ = ['Bars', 'Comparison', 'Evaluation', 'InputError', 'PUBLISHED', 'Policy', 'Response', 'Scenario', 'Scores', 'Verdict', 'compare', 'compare_models',
            'evaluate', 'generate', 'make_judge', 'process', 'read_evaluation', 'read_scenarios', 'score', 'train']

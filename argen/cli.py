@@ -219,7 +219,7 @@ def _both_modes(a, progress):
     write_text(folder/'eval_modes.svg', svg(c.plot()))
     return f"{c._repr_markdown_()}\n\nReport: {folder/'eval_modes.md'}", int((c.modes.missing > 0).any())
 
-# %% ../nbs/18_cli.ipynb #1aabcd52
+# %% ../nbs/18_cli.ipynb #4834009b
 def _only_for_models(a):
     "`InputError` for a flag that finished results can't heed"
     q = argparse.ArgumentParser()
@@ -228,7 +228,8 @@ def _only_for_models(a):
         if getattr(a,k) != v: raise InputError(f"--{k.replace('_','-')}: results are finished; it goes with --models")
 
 def _compare(a, progress):
-    from argen.compare import compare, compare_models
+    from argen.compare import compare
+    from argen.launch import compare_models
     from argen.policy import PUBLISHED
     if a.models and not a.scenarios: raise InputError('--scenarios: name the processed scenario file that the models are to answer')
     folder = a.output_dir or _named('compare', (a.models or a.results)[0], {k:str(v) for k,v in vars(a).items() if k != 'run'})
