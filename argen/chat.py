@@ -130,7 +130,7 @@ def _generate(model, tok, texts, max_tokens, temperature, top_p):
         kept = ids if n is None else ids[:n]
         yield tok.decode(kept, skip_special_tokens=True).strip(), 'length' if n is None else 'stop', int(mask.sum()), len(kept)
 
-# %% ../nbs/03_chat.ipynb #a416d8f4
+# %% ../nbs/03_chat.ipynb #469ba4dc
 class LocalChat:
     "A chat model that runs here, through transformers"
     def __init__(self,
@@ -151,21 +151,35 @@ class LocalChat:
     def __call__(self,
         conversations:Sequence[list[dict]],  # Lists of messages
         progress:Callable[[int],None]=lambda n: None, # Called with the number of answers that each batch added
+        seed:int|None=None,                  # Another than the model's own
     )->list[Response]:                       # One for each, in order
         "Answer every conversation"
         import torch
         if self.model is None: self.model,self.tok = load_model(self.name, self.device)
         texts = [self.tok.apply_chat_template(c, tokenize=False, add_generation_prompt=True) for c in conversations]
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
-        s,out = self.sampling,[None]*len(texts)
+        out = [None]*len(texts)
         with torch.random.fork_rng():
-            torch.manual_seed(s['seed'])
-            for start in range(0, len(order), self.batch_size):
-                batch = order[start:start+self.batch_size]
-                for i,(text,why,n_in,n_out) in zip(batch, _generate(self.model, self.tok, [texts[i] for i in batch], s['max_tokens'], s['temperature'], s['top_p'])):
-                    out[i] = Response(text, why, n_in, n_out, self.name, dict(s))
+            torch.manual_seed(self.sampling['seed'] if seed is None else seed)
+            while order:
+                batch = order[:self.batch_size]
+                if (got := self._fit([texts[i] for i in batch])) is None: continue
+                for i,(text,why,n_in,n_out) in zip(batch, got): out[i] = Response(text, why, n_in, n_out, self.name, self.sampling | dict(batch_size=self.batch_size))
+                order = order[len(batch):]
                 progress(len(batch))
         return out
+
+    def _fit(self, texts):
+        "Generate one batch; `None` when memory doesn't hold it, and from then on batches are half as large"
+        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+        s,n = self.sampling,len(texts)
+        try: return list(_generate(self.model, self.tok, texts, s['max_tokens'], s['temperature'], s['top_p']))
+        except (RuntimeError,MemoryError) as e:
+            if not isinstance(e, MemoryError) and not should_reduce_batch_size(e): raise
+        if n == 1: raise InputError(f"{self.name}: memory doesn't hold a single answer; lower --max_tokens, or use a smaller model or a larger machine")
+        self.batch_size = n//2
+        warnings.warn(f"{self.name}: out of memory with {n} answers at once; going on with {n//2}", stacklevel=3)
+        clear_device_cache(garbage_collection=True)
 
 # %% ../nbs/03_chat.ipynb #bf9d1c6b
 def system_text(
