@@ -7,8 +7,8 @@ Docs: https://argen-dev.github.io/argen/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'parser', 'spell', 'main', 'flags_of']
 
-# %% ../nbs/18_cli.ipynb #be31432f
-import argparse, sys
+# %% ../nbs/18_cli.ipynb #3563ad19
+import argparse, os, sys
 from pathlib import Path
 from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, SYSTEM_PROMPTS, Bars, InputError
 
@@ -269,7 +269,7 @@ def parser()->argparse.ArgumentParser:
         q.set_defaults(run=run)
     return p
 
-# %% ../nbs/18_cli.ipynb #bf76f9b2
+# %% ../nbs/18_cli.ipynb #e64c2234
 def spell(argv:list[str], p:argparse.ArgumentParser)->list[str]:
     "Give each flag the spelling that its command declares"
     sub = next(a for a in p._actions if isinstance(a, argparse._SubParsersAction)).choices
@@ -296,7 +296,7 @@ def main(
         print(f'\nargen {a.command}: stopped; what is done is kept, and the same command goes on from there', file=sys.stderr)
         return 130
     bars.close()
-    print(text)
+    if os.environ.get('RANK','0') == '0': print(text) # Of several processes, the first one speaks
     return code
 
 # %% ../nbs/18_cli.ipynb #2efb6814

@@ -6,9 +6,10 @@ Docs: https://argen-dev.github.io/argen/grpo.html.md"""
 
 # %% auto #0
 __all__ = ['training_rows', 'grpo_settings', 'step_batch', 'lora_config', 'precision', 'check_vllm', 'trl_config', 'end_watch',
-           'Judged', 'Watched', 'policy_trainer', 'last_checkpoint', 'rewind', 'Training', 'train', 'tiny_model']
+           'Judged', 'Watched', 'policy_trainer', 'last_checkpoint', 'rewind', 'Training', 'check_judge', 'train',
+           'tiny_model']
 
-# %% ../nbs/12_grpo.ipynb #94ec5617
+# %% ../nbs/12_grpo.ipynb #abe66132
 import importlib.util, json, logging, os, shutil, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pathlib import Path
 from .callbacks import BETA_SCHEDULES, TrainingStopped, WandbRun, beta_callback, live_plot, missing_callback, plot_run, run_callback
 from .chat import conversation, load_model, system_text
 from .config import DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, InputError
-from .judge import judge_name, make_judge
+from .judge import judge_name, make_judge, offline_judge
 from .policy import Policy, PUBLISHED
 from .records import Response, Scenario, append_jsonl, content_hash, mend_jsonl, open_run, prompt_hash, read_jsonl, read_scenarios, write_json, write_jsonl
 from .rewards import Rewards, reward_functions
@@ -285,7 +286,7 @@ class Training:
         more += [f'**Watch**, {a}' for a in self.alarms]
         return f"**{len(self.log)} GRPO steps** → `{Path(self.model).name}`\n\n| mean of {k} steps | first | last |\n|---|---|---|\n" + '\n'.join(rows) + ''.join(f'\n\n{m}' for m in more)
 
-# %% ../nbs/12_grpo.ipynb #583d6493
+# %% ../nbs/12_grpo.ipynb #6ba59145
 def _settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, separate, own, s):
     "What a run's manifest records, and must be the same when it goes on"
     name,text = system_text(system_prompt)
@@ -303,7 +304,26 @@ def _check_run(scenarios, held_out, given, s):
     check_vllm(s)
     precision(s)
 
-# %% ../nbs/12_grpo.ipynb #8cf24cbd
+def _check_folder(run, manifest):
+    "`InputError` for a folder that holds something else"
+    if (run/'manifest.json').exists(): open_run(run, 'train', manifest) # Complains of other settings
+    elif strange := next((f for n in ('checkpoint-*','model') for f in run.glob(n)), None): raise InputError(f"--output_dir {run}: holds {strange.name} but no manifest.json, so it is not a run of argen; choose another folder")
+
+def _ready(model, judge, scenario, s):
+    "The model and its tokenizer; `InputError` when they can't be had, or the judge can't judge"
+    loaded = _load(model, s)
+    if judge is not offline_judge and _rank()==0: check_judge(judge, scenario)
+    return loaded
+
+def check_judge(
+    judge:Callable,
+    scenario:Scenario,
+):
+    "Have one answer judged; `InputError` when no verdict comes back, so that a wrong key is told before training"
+    (v,),_ = Rewards(judge).verdicts([(scenario, Response('Please ask your doctor.'))])
+    if v.status == 'missing': raise InputError(f"--evaluator {judge_name(judge)}: can't judge ({v.missing['ahimsa']}); check its key, address and model")
+
+# %% ../nbs/12_grpo.ipynb #b731a281
 def train(
     model:str=DEFAULT_MODEL_ID,         # 'smollm2', a folder, or a Hugging Face id
     scenarios:str|Path|Sequence[Scenario]=None, # Processed file, or scenarios with tier and scope
@@ -333,12 +353,14 @@ def train(
     data = [training_rows(x, system_prompt) if x else None for x in (scenarios,held_out)]
     own = dict(reward_funcs=[f.__name__ for f in reward_funcs], reward_func_weights=list(reward_func_weights) if reward_func_weights else None, policy_weight=policy_weight)
     reward_functions(Rewards(judge,policy), use_separate_rewards, reward_funcs, reward_func_weights, policy_weight) # Complains of what can't be
-    with _first_process():
-        run = open_run(output_dir, 'train', manifest := _settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, use_separate_rewards, own, s))
-    if not (run/'model').exists():
+    run,manifest = Path(output_dir),_settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, use_separate_rewards, own, s)
+    _check_folder(run, manifest)
+    loaded = None if (run/'model').exists() else _ready(model, judge, scenarios[0], s)
+    with _first_process(): open_run(run, 'train', manifest)
+    if loaded:
         report = _wandb(wandb_project, wandb_mode, run, manifest)
         rewards = lambda ends: (r := Rewards(judge, policy, ends), *reward_functions(r, use_separate_rewards, reward_funcs, reward_func_weights, policy_weight))
-        try: _fit(model, data, rewards, s, run, [*([live_plot()] if live else []), *([report] if report else [])], progress, resume_from_checkpoint)
+        try: _fit(loaded, model, data, rewards, s, run, [*([live_plot()] if live else []), *([report] if report else [])], progress, resume_from_checkpoint)
         finally:
             if report: report.finish()
     lines = lambda name: [r for _,r in read_jsonl(run/name)] if (run/name).exists() else []
@@ -386,13 +408,13 @@ def _load(model, s):
     if _has_gpu() and s['lora_r'] and precision(s)=='bf16': net = net.to(torch.bfloat16) # Trained weights stay in 32 bits: small steps vanish in 16
     return net.train(), tok
 
-# %% ../nbs/12_grpo.ipynb #0b93cd5c
-def _fit(model, data, rewards, s, run, also, progress, wanted):
+# %% ../nbs/12_grpo.ipynb #c82d2a9a
+def _fit(loaded, model, data, rewards, s, run, also, progress, wanted):
     "Run the trainer from a checkpoint, and move the finished model into place"
     from datasets import Dataset
     from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
     set_seed(s['seed'])
-    net,tok = _load(model, s)
+    net,tok = loaded
     with _first_process(): checkpoint = _start(run, wanted) if _rank()==0 else last_checkpoint(run)[0] if not wanted else Path(wanted)
     ends = {tok.eos_token_id, *([e] if isinstance(e := net.generation_config.eos_token_id, int) else e or [])}
     judged,funcs,weights = rewards(ends)
