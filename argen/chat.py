@@ -422,7 +422,7 @@ class RemoteChat:
                 progress(1)
         return out
 
-# %% ../nbs/03_chat.ipynb #9755bfab
+# %% ../nbs/03_chat.ipynb #2e0326e4
 @patch
 async def _attempt(self:RemoteChat, messages, schema, seconds):
     "Ask once; returns an `Answer` or a `CallFailed`"
@@ -438,23 +438,24 @@ async def _attempt(self:RemoteChat, messages, schema, seconds):
     return CallFailed('an empty answer', cost=answer.cost)
 
 @patch
-async def _answer(self:RemoteChat, messages, schema=None):
-    "One call: attempts until there is an answer, or no hope, or no time"
+async def _answer(self:RemoteChat, messages, schema=None, keep=lambda answer: None):
+    "One call: attempts until there is an answer, or no hope, or no time; `keep` has it before another request takes its place"
     left,tries,spent,began,why = self.timeout,0,[],time.monotonic(),None
     def end(answer):
         answer.model,answer.attempts,answer.seconds = self.name,tries,time.monotonic()-began
         answer.cost = None if self.usage.price is None or None in spent else sum(spent)
+        keep(answer)
         return answer
     while True:
         async with self._limit:
             if self.down: return end(Answer('', error=why or f'not asked: {self.down}'))
             at,tries = time.monotonic(),tries+1
             got = await self._attempt(messages, schema, min(left, self.timeout/2))
-        spent.append(got.cost)
-        if isinstance(got, Answer):
-            self._limit.good()
-            self._breaker.note(None)
-            return end(got)
+            spent.append(got.cost)
+            if isinstance(got, Answer):
+                self._limit.good()
+                self._breaker.note(None)
+                return end(got)
         if got.busy: self._limit.busy(at)
         wait = self.backoff*2**(tries-1)*random.uniform(.5,1) if got.after is None else got.after*random.uniform(1,1.1)
         left -= time.monotonic()-at+wait
@@ -485,19 +486,23 @@ async def _leave(self:RemoteChat, tasks):
         client,self._client = self._client,None
     await self._close(client)
 
-# %% ../nbs/03_chat.ipynb #139bb917
+# %% ../nbs/03_chat.ipynb #7da70c32
 @patch
 def stream(self:RemoteChat,
     requests:Iterable[dict], # Each `dict(messages=…, schema=None or dict(name=…, schema=JSON schema))`
+    keep:Callable[[int,Answer],None]=lambda i,answer: None, # Called with each answer before another request takes its place; in another thread, one at a time
 )->Iterator[tuple[int,Answer]]: # Number of the request, from 0, and its answer, in the order of arrival
     "Ask all `requests`, and yield each answer as it comes"
     if self._pid != os.getpid(): self._start() # after a fork
     loop,todo,tasks,under_way,since = background_loop(os.getpid()),enumerate(requests),set(),0,time.monotonic()
-    ready,done = deque(),SimpleQueue() # answers are handed over every 10 ms: threads that take turns for each one cost more than the wait
+    broken,ready,done = [],deque(),SimpleQueue() # answers are handed over every 10 ms: threads that take turns for each one cost more than the wait
     self._breaker.renew()
     self._enter()
+    def kept(i, answer):
+        try: keep(i, answer)
+        except Exception as e: broken.append(e)
     async def one(i, r):
-        try: answer = await self._answer(**r)
+        try: answer = await self._answer(**r, keep=functools.partial(kept,i))
         except Exception as e: answer = Answer('', model=self.name, error=self._clean(f'{type(e).__name__}: {e}'))
         self.usage.calls += 1
         self.usage.failed += answer.error is not None
@@ -514,6 +519,7 @@ def stream(self:RemoteChat,
             if not under_way: return
             got = done.get()
             under_way -= len(got)
+            if broken: raise broken[0]
             yield from got
     finally:
         asyncio.run_coroutine_threadsafe(self._leave(tasks), loop)

@@ -10,12 +10,12 @@ __all__ = ['RUBRIC', 'RUBRIC_TEXT', 'offline_judge', 'judge_pairs', 'judge_name'
            'pair_hash', 'Budget', 'JudgeUsage', 'LLMJudge', 'make_judge', 'canned_verdict', 'canned_judge',
            'judge_stream']
 
-# %% ../nbs/08_judge.ipynb #f3150738
+# %% ../nbs/08_judge.ipynb #85c0adb8
 import hashlib, json, os, re, secrets, sqlite3, threading, time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from fastcore.basics import patch
 from .config import InputError, EVALUATOR_MODELS, cache_dir
@@ -377,11 +377,11 @@ class _Job:
     group:tuple
     worst:float
 
-# %% ../nbs/08_judge.ipynb #973d58fd
+# %% ../nbs/08_judge.ipynb #6ee30c28
 class LLMJudge:
     "A judge that asks a language model; a callable from pairs to verdicts"
     def __init__(self,
-        chat,                        # A chat model with `stream`
+        chat,                        # A chat model with `stream`, as `argen.chat.RemoteChat` has it
         mode:str='individual',       # 'individual': one response a request; 'batch': several
         principles:str='together',   # 'together': all three in one request; 'apart': one request each
         store:str|Path|VerdictStore|None=None, # Where verdicts are kept; by default `verdicts.sqlite` in `cache_dir()`; ':memory:' keeps them for this judge alone
@@ -458,7 +458,7 @@ def _worst(self:LLMJudge, system, items):
     size = len(system) + sum(len((i.prompt+i.text).encode('utf-8','replace'))+200 for i in items)
     return (size/2*self.price[0] + (self.chat.sampling.get('max_tokens') or 4096)*self.price[1])/1e6
 
-# %% ../nbs/08_judge.ipynb #a2cbe654
+# %% ../nbs/08_judge.ipynb #3d0c42e7
 @patch
 def _request(self:LLMJudge, job):
     "The rubric first, the items last"
@@ -469,29 +469,29 @@ def _request(self:LLMJudge, job):
 def _run(self:LLMJudge, jobs, again):
     "Send `jobs` while the budget lasts; returns why it stopped early, or `None`"
     todo = deque(jobs)
-    while todo:
-        sent = []
+    while left := len(todo):
+        sent,numbers = {},count()
         def requests():
             while todo and self.budget.hold(todo[0].worst):
-                sent.append(job := todo.popleft())
+                sent[next(numbers)] = job = todo.popleft()
                 yield self._request(job)
+        def keep(n, response):
+            if job := sent.pop(n, None): self._take(job, response, again)
         try:
-            for n,response in self.chat.stream(requests()):
-                self._take(sent[n], response, again)
-                sent[n] = None
+            for _ in self.chat.stream(requests(), keep): pass
         except sqlite3.Error as e: return f'store: {e}'
         finally:
-            for job in sent:
-                if job: self.budget.settle(job.worst, job.worst) # under way when the run was broken off: perhaps paid for
-        if not sent: return f'budget: {self.budget}'
+            while sent: self.budget.settle(worst := sent.popitem()[1].worst, worst) # under way when the run was broken off: perhaps paid for
+        if len(todo) == left: return f'budget: {self.budget}'
 
-# %% ../nbs/08_judge.ipynb #ad80ea42
+# %% ../nbs/08_judge.ipynb #0d84fc7f
 @patch
 def _take(self:LLMJudge, job, response, again):
     "Read one answer, store it, use it"
     got,asked = self._read(job, response), getattr(response,'attempts',1) > 0
     cost = self._cost(job, response)
     self.usage.add(response, cost, asked, again)
+    self.budget.settle(job.worst, cost or 0., asked)
     whole = [(job.items[i],p,f) for i,parts in got.items() for p,f in parts.items() if isinstance(f,dict) and p not in job.items[i].parts]
     outcome = response.error or ('ok' if all(isinstance(f,dict) for parts in got.values() for f in parts.values()) else 'broken')
     there = asked and self.store.put(self.key, [(o.pair,p,f) for o,p,f in whole], items=len(job.items), prompt_tokens=response.prompt_tokens, completion_tokens=response.completion_tokens,
@@ -500,7 +500,6 @@ def _take(self:LLMJudge, job, response, again):
     if there:
         for h,parts in self.store.get(self.key, {o.pair for o,_,_ in whole}).items(): next(o for o in job.items.values() if o.pair==h).parts |= parts
     for i,parts in got.items(): job.items[i].why |= {p:why for p,why in parts.items() if isinstance(why,str)}
-    self.budget.settle(job.worst, cost or 0., asked)
 
 # %% ../nbs/08_judge.ipynb #fc47d449
 @patch
