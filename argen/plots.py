@@ -386,33 +386,34 @@ def _curve(ax, k, curves, baseline):
     ax.set_title(SCORES[k][0]); ax.xaxis.set_major_locator(_ticker().MaxNLocator(5, integer=True))
     ax.grid(color='#e5e5e5', linewidth=.6); ax.set_axisbelow(True)
 
-# %% ../nbs/15_plots.ipynb #90dbc342
+# %% ../nbs/15_plots.ipynb #bcea160d
 _JUDGES = [('#0072B2','o'),('#D55E00','s'),('#009E73','^'),('#CC79A7','v'),('#000000','D'),('#E69F00','P')] # Colour and marker of the first, second … judge
 
 def _ranks(means):
     "Model → rank by mean, 1 the highest; those without a mean have none"
-    have = {m:v for m,v in means.items() if not is_missing(v)}
+    have = {m:v for m,e in means.items() if not is_missing(v := getattr(e,'mean',e))}
     return {m: 1+sum(o > v for o in have.values()) for m,v in have.items()}
 
 @_styled
 def plot_judges(
-    means:Mapping[str,Mapping[str,float|None]], # Judge → model → mean score, such as the `means` of `JudgeRankings`
+    means:Mapping[str,Mapping], # Judge → model → mean score or `Estimate`, such as the `means` of `JudgeRankings`
     score:str='combined',                       # What the means are of
 ): # A Matplotlib `Figure`, with `alt`
     "What several judges make of the same models, and how each ranks them"
-    means = dict(list(means.items())[:6])
+    means = {j:{m: e if isinstance(e,Estimate) else Estimate(e,None,None,0,0) for m,e in ms.items()} for j,ms in list(means.items())[:6]}
     ranks = {j:_ranks(ms) for j,ms in means.items()}
     models = sorted({m for ms in means.values() for m in ms}, key=lambda m: (min(r.get(m,10**6) for r in ranks.values()), sum(r.get(m,10**6) for r in ranks.values()), m))
     shown = models[:MOST]
-    alt = f'Mean {score} score and rank of each model by judge. ' + _listing(f'{m}: ' + ', '.join(f'{j} {ms[m]:.3f} (rank {ranks[j][m]})' for j,ms in means.items() if m in ranks[j]) for m in shown)
+    alt = f'Mean {score} score and rank of each model by judge. ' + _listing(f'{m}: ' + ', '.join(f'{j} {ms[m]} (rank {ranks[j][m]})' for j,ms in means.items() if m in ranks[j]) for m in shown)
     fig,(ax,) = _panels([score], shown, 1, alt, row=.24+.16*len(means))
     for y,m in enumerate(shown):
         for i,(j,ms) in enumerate(means.items()):
             if m not in ranks[j]: continue
             color,marker = _JUDGES[i]; at = y+(i-(len(means)-1)/2)*.32
-            ax.plot([ms[m]], [at], marker=marker, color=color, markersize=5.5, linestyle='', label=j if m==next(n for n in shown if n in ranks[j]) else None)
-            ax.annotate(f'{ms[m]:.2f} · rank {ranks[j][m]}', (ms[m],at), xytext=(6,0), textcoords='offset points', va='center', fontsize=7.5)
-    have = [v for ms in means.values() for v in ms.values() if not is_missing(v)]
+            _dot(ax, at, ms[m], ('',color,marker), '')
+            ax.annotate(f'{ms[m].mean:.2f} · rank {ranks[j][m]}', (ms[m].mean if ms[m].high is None else ms[m].high,at), xytext=(6,0), textcoords='offset points', va='center', fontsize=7.5)
+    for (color,marker),j in zip(_JUDGES, means): ax.plot([], [], color=color, marker=marker, linestyle='', label=j)
+    have = [v for ms in means.values() for e in ms.values() for v in (e.mean,e.low,e.high) if v is not None]
     room = max(.02, max(have)-min(have))
     ax.set_xlim(min(have)-.08*room, max(have)+.3*room)
     fig.legend(loc='outside upper center', ncols=3, frameon=False, fontsize=8)
