@@ -7,41 +7,63 @@ Docs: https://argen-dev.github.io/argen/compare.html.md"""
 # %% auto #0
 __all__ = ['FAIR', 'Result', 'read_result', 'unfair', 'Comparison', 'compare']
 
-# %% ../nbs/16_compare.ipynb #2be2629f
+# %% ../nbs/16_compare.ipynb #6b2ed89b
 import json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from fastcore.basics import patch
 from .config import InputError
-from .records import PRINCIPLES, content_hash
+from .records import PRINCIPLES, content_hash, versions
 from .policy import Policy, score
 from .evaluate import Evaluation, model_label, read_evaluation
-from .stats import RESAMPLES, Estimate, PairedDifference, mean_interval, paired_difference, rate_interval, row_hash
+from .stats import (RESAMPLES, Adjusted, BestOfMany, Bounds, Estimate, JudgeRankings, PairedDifference, PairedViolations, Repeated, as_scores, best_of_columns,
+                         difference_columns, holm, interval_columns, judge_rankings, length_adjusted, rate_interval, repeated, row_hash, scenario_matrix, violation_difference, worst_at_k)
 from .plots import SCORES
 
-# %% ../nbs/16_compare.ipynb #4cd17e1a
+# %% ../nbs/16_compare.ipynb #db4689d7
 _KEYS = ('evaluation_config','summary_metrics','individual_results')
 
 @dataclass
 class Result:
     "One model's evaluation within a comparison"
     name:str                 # How the comparison calls it
-    config:dict = field(repr=False)     # How it was evaluated
-    rows:list[dict] = field(repr=False) # Its rows on the shared prompts
+    config:dict = field(repr=False) # How it was evaluated
+    frame:object = field(repr=False, compare=False) # pandas `DataFrame`: its rows on the shared prompts
     n_outside:int = 0        # Rows on prompts that not all results have; they are not used
-    estimates:dict[str,Estimate] = field(default_factory=dict)          # Score → mean with interval
-    violations:dict[str,Estimate] = field(default_factory=dict)         # Principle → rate with interval
-    differences:dict[str,PairedDifference] = field(default_factory=dict) # Score → difference from the baseline; empty for the baseline
+    n_failed:int = 0         # Rows whose answer the model never gave
+    n_unjudged:int = 0       # Rows with an answer and no combined score
+    estimates:dict[str,Estimate] = field(default_factory=dict)   # Score → mean with interval
+    violations:dict[str,Estimate] = field(default_factory=dict)  # Principle → rate with interval
+    bounds:dict[str,Bounds] = field(default_factory=dict)        # Score → mean with the missing scores at 0 and at 1
+    groups:dict = field(default_factory=dict)                    # Score → 'tier' or 'scope' → its value (`None`: not known) → `Estimate`
+    worst:dict[str,Estimate] = field(default_factory=dict)       # Score → expected worst of `k` answers; empty with one answer a scenario
+    k:int|None = None                                            # The least number of answers to a scenario, where there are several
+    differences:dict[str,PairedDifference] = field(default_factory=dict) # Score → difference from the baseline; empty for the baseline, as all that follow
+    mcnemar:dict[str,PairedViolations] = field(default_factory=dict)     # Principle → violations against the baseline's
+    difference_bounds:dict[str,Bounds] = field(default_factory=dict)     # Score → difference with the missing scores at their worst and best
+    group_differences:dict = field(default_factory=dict)         # 'tier' or 'scope' → its value → `PairedDifference` of the combined score
+    adjusted:Adjusted|None = None                                # Difference of the combined score at equal length and truncation
+
+    @property
+    def rows(self)->list[dict]:
+        "Its rows as dicts, made anew from `frame`"
+        f = self.frame.astype(object)
+        return f.where(f.notna(), None).to_dict('records')
+
+    @property
+    def judge(self)->str:
+        "Who judged"
+        return str(self.config.get('judge') or self.config.get('evaluator') or 'unknown')
 
     @property
     def n_truncated(self)->int|None: # `None` where the file doesn't record how answers ended
         "Answers cut off by the token limit"
-        ends = [r['finish_reason'] for r in self.rows if r.get('finish_reason')]
-        return sum(e=='length' for e in ends) if ends else None
+        if 'finish_reason' not in self.frame or not self.frame.finish_reason.notna().any(): return None
+        return int((self.frame.finish_reason=='length').sum())
 
-# %% ../nbs/16_compare.ipynb #77ff29c3
+# %% ../nbs/16_compare.ipynb #265f1826
 def read_result(
     item,      # An `Evaluation`, a dict with its three JSON keys, or the path of a result file
 )->Result:     # Raises `InputError` naming the file for what isn't a result
@@ -50,15 +72,22 @@ def read_result(
     if isinstance(item, (str,Path)): item = read_evaluation(item)
     if isinstance(item, Evaluation): item = item.row()
     if lacks := [k for k in _KEYS if k not in item]: raise InputError(f"{where}: no `{lacks[0]}`; give a result that `argen evaluate` wrote")
-    config,rows = item['evaluation_config'],[dict(r) for r in item['individual_results']]
+    config,rows = item['evaluation_config'],item['individual_results']
     if not rows: raise InputError(f"{where}: no rows in `individual_results`; nothing to compare")
-    for i,r in enumerate(rows):
-        try: r['prompt_hash'] = row_hash(r)
-        except ValueError as e: raise InputError(f"{where}: row {i}: {e}") from None
-    return Result(model_label(config.get('model_name') or Path(where).stem), dict(config), rows)
+    return Result(model_label(config.get('model_name') or Path(where).stem), dict(config), _frame(rows, where))
 
-# %% ../nbs/16_compare.ipynb #e91703cc
-FAIR = {'system prompts': ('system_prompt_hash','system_prompt_type'), 'judges': ('judge','evaluator'), 'rubrics': ('rubric_hash',), # What must be the same → where results record it, the decisive one first
+def _frame(rows, where):
+    "Rows as a frame, each with its prompt's hash"
+    import pandas as pd
+    hashes = []
+    for i,r in enumerate(rows):
+        if not isinstance(r, Mapping): raise InputError(f"{where}: row {i}: a row must be a JSON object, not {type(r).__name__}")
+        try: hashes.append(row_hash(r))
+        except ValueError as e: raise InputError(f"{where}: row {i}: {e}") from None
+    return pd.DataFrame(list(rows)).assign(prompt_hash=hashes)
+
+# %% ../nbs/16_compare.ipynb #bdf6f9f3
+FAIR = {'scenario sets': ('scenarios_hash',), 'system prompts': ('system_prompt_hash','system_prompt_type'), 'judges': ('judge','evaluator'), 'rubrics': ('rubric_hash',), # What must be the same → where results record it, the decisive one first
         'policies': ('policy_hash','ahimsa_weight','dharma_weight','helpfulness_weight','referral_policy','apply_medical_disclaimer_penalty'),
         'sampling settings': ('temperature','max_tokens','top_p','top_k','repetition_penalty'), 'test modes': ('test_mode',)}
 
@@ -88,45 +117,61 @@ def unfair(
             out.append(f"{topic.capitalize()} can't be checked: no {keys[0]} is recorded for {', '.join(n for n in configs if n not in known[keys[0]])}")
     return out
 
-# %% ../nbs/16_compare.ipynb #849cbdd5
+# %% ../nbs/16_compare.ipynb #da62f1f3
+def _digest(r):
+    "Six hex digits of a result's settings, answers and scores"
+    from pandas.util import hash_pandas_object
+    kept = [k for k in ('prompt_hash','response',*(f'{s}_score' for s in SCORES)) if k in r.frame]
+    return content_hash([r.config, [str(int(hash_pandas_object(r.frame[k].astype(object).where(r.frame[k].notna(), None).map(str), index=False).sum())) for k in kept]])[:6]
+
 def _name_apart(results):
     "Give every result a name of its own; the same result twice is an error"
-    digests = [content_hash([r.config, r.rows])[:6] for r in results]
+    digests = [_digest(r) for r in results]
     for d,n in Counter(digests).items():
         if n > 1: raise InputError(f"{results[digests.index(d)].name}: the same result is given {n} times; give each one once")
-    names = Counter(r.name for r in results)
-    for r,d in zip(results, digests):
-        if names[r.name] > 1: r.name = f'{r.name} ({d})'
+    for mark in ([r.judge for r in results], digests):
+        names,told = Counter(r.name for r in results), {n: len({m for r,m in zip(results, mark) if r.name==n}) for n in {r.name for r in results}}
+        for r,m in zip(results, mark):
+            if names[r.name] > 1 and told[r.name] == names[r.name]: r.name = f'{r.name} ({m})'
 
 def _shared_prompts(results):
-    "Hashes that all results have; `InputError` where two have none in common"
-    sets = [{r['prompt_hash'] for r in x.rows} for x in results]
+    "Hashes that all results have; `InputError` where there is none"
+    sets = [set(x.frame.prompt_hash) for x in results]
+    if shared := set.intersection(*sets): return shared
     for i,a in enumerate(sets):
         for j in range(i):
             if not a & sets[j]: raise InputError(f"{results[j].name} and {results[i].name} share no prompt; compare results of the same scenario file")
-    shared = set.intersection(*sets)
-    if not shared: raise InputError(f"no prompt is in all {len(results)} results; compare fewer, or evaluate them on one scenario file")
-    return shared
+    raise InputError(f"no prompt is in all {len(results)} results; compare fewer, or evaluate them on one scenario file")
 
-# %% ../nbs/16_compare.ipynb #e5560e60
+# %% ../nbs/16_compare.ipynb #50cd3f73
 def _labels(results):
-    "Prompt hash → (tier, scope), where the results that know them agree"
-    known = {}
-    for r in (row for x in results for row in x.rows):
-        for i,k in enumerate(('tier','scope')):
-            if r.get(k): known.setdefault(r['prompt_hash'], (set(),set()))[i].add(r[k])
-    one = lambda s: next(iter(s)) if len(s)==1 else None
-    return {h: (one(t),one(s)) for h,(t,s) in known.items()}
+    "Prompt hash → (tier, scope) where the results that know them agree, and how many prompts they disagree about"
+    import pandas as pd
+    known,odd = {'tier':{}, 'scope':{}}, set()
+    for k in known:
+        parts = [r.frame[['prompt_hash',k]].dropna() for r in results if k in r.frame]
+        seen = pd.concat(parts).drop_duplicates() if parts else pd.DataFrame(columns=['prompt_hash',k])
+        odd |= (twice := set(seen.prompt_hash[seen.prompt_hash.duplicated()]))
+        known[k] = {h:v for h,v in zip(seen.prompt_hash, seen[k]) if h not in twice}
+    return {h: (known['tier'].get(h), known['scope'].get(h)) for h in known['tier'].keys() | known['scope'].keys()}, len(odd)
+
+def _labelled(frame, labels):
+    "A frame with the tier and scope that are known for its prompts"
+    for i,k in enumerate(('tier','scope')):
+        told = frame.prompt_hash.map({h:v[i] for h,v in labels.items() if v[i]})
+        if told.notna().any(): frame = frame.assign(**{k: told.fillna(frame[k]) if k in frame else told})
+    return frame
 
 def _rescore(result, policy, labels):
     "New scores and violations for each row; `InputError` for a verdict that can't be scored"
+    new = []
     for i,r in enumerate(result.rows):
         try: s = score(r, *labels.get(r['prompt_hash'], (None,None)), policy)
         except ValueError as e: raise InputError(f"{result.name}: row {i}: {e}") from None
-        for p in PRINCIPLES: r[f'{p}_score'],r[f'{p}_violation'] = getattr(s,p),getattr(s,f'{p}_violation')
-        r['combined_score'] = s.combined
+        new.append({f'{p}_score':getattr(s,p) for p in (*PRINCIPLES,'combined')} | {f'{p}_violation':getattr(s,f'{p}_violation') for p in PRINCIPLES})
+    result.frame = result.frame.assign(**{k:[r[k] for r in new] for k in new[0]})
 
-# %% ../nbs/16_compare.ipynb #822d855a
+# %% ../nbs/16_compare.ipynb #2d249a83
 @dataclass
 class Comparison:
     "Results on the same prompts, best first"
@@ -136,6 +181,9 @@ class Comparison:
     warnings:list[str]        # Why this may not be like with like
     failed:dict[str,str]      # Model → why it has no result
     settings:dict             # Of the statistics: level, n_resamples, seed; and the policy, where scores were made again
+    best:BestOfMany|None = None   # How far the best is flattered by being picked; `None` below two candidates
+    judges:JudgeRankings|None = None # Where several judges agree and disagree; `None` with one judge
+    repeated:dict[str,Repeated] = field(default_factory=dict) # Recipe → its runs against the baseline, where `seeds` were named
 
     def __repr__(self): return f"Comparison of {', '.join(self.names)} on {self.n_prompts} prompts; baseline {self.baseline}"
     def __getitem__(self, name:str)->Result: return next(r for r in self.results if r.name==name)
@@ -144,15 +192,115 @@ class Comparison:
         "Best first"
         return [r.name for r in self.results]
 
-# %% ../nbs/16_compare.ipynb #863f3f47
-def _measure(r, base, kw):
-    "Fill in a result's estimates, violation rates and differences; `InputError` for a score that is none"
-    hashes = [x['prompt_hash'] for x in r.rows]
-    try:
-        r.estimates = {k: mean_interval([x.get(f'{k}_score') for x in r.rows], hashes, **kw) for k in SCORES}
-        r.violations = {p: rate_interval([x.get(f'{p}_violation') for x in r.rows], kw['level']) for p in PRINCIPLES}
-    except ValueError as e: raise InputError(f"{r.name}: {e}") from None
-    r.differences = {} if r is base else {k: paired_difference(r.rows, base.rows, f'{k}_score', **kw) for k in SCORES}
+# %% ../nbs/16_compare.ipynb #1620d35e
+def _columns_of(frame):
+    "What is measured, by row: scores, the same with missing ones at 0 and 1, violations, length in words, cut off or not"
+    import numpy as np
+    col = lambda k: as_scores(frame[k].to_numpy()) if k in frame else np.full(len(frame), np.nan)
+    scores = {k:col(f'{k}_score') for k in SCORES}
+    fill = {f'{k} at {v}': np.where(np.isnan(x), v, x) for k,x in scores.items() for v in (0,1)}
+    words = [len(a.split()) if isinstance(a,str) and a else None for a in frame.response] if 'response' in frame else [None]*len(frame)
+    ends = [None if e is None or e != e else e=='length' for e in frame.finish_reason] if 'finish_reason' in frame else [None]*len(frame)
+    return scores | fill | {f'{p} violation':col(f'{p}_violation') for p in PRINCIPLES} | dict(words=words, tokens=col('completion_tokens'), cut=ends)
+
+def _by_scenario(results):
+    "Prompt hashes, and for each thing measured an array (scenarios × results); `InputError` for a score that is none"
+    import numpy as np
+    parts = []
+    for r in results:
+        try: hashes,x = scenario_matrix(c := _columns_of(r.frame), r.frame.prompt_hash)
+        except ValueError as e: raise InputError(f"{r.name}: {e}") from None
+        parts.append(x)
+    return hashes, dict(zip(c, np.moveaxis(np.stack(parts,2), 1, 0)))
+
+# %% ../nbs/16_compare.ipynb #1a13dbf4
+def _known(v): return None if v != v else float(v)
+
+def _mean_table(x, counts, kw):
+    "`Estimate`s of several scores of all results: `x` is score → scenarios × results, `counts` score → [(scored, missing) rows]"
+    import numpy as np
+    ends = interval_columns(np.hstack(list(x.values())), **kw).reshape(3, len(x), -1)
+    return [{k: Estimate(*map(_known, ends[:,j,i]), *counts[k][i], kw['level']) for j,k in enumerate(x)} for i in range(ends.shape[2])]
+
+def _counts(results, inside=None):
+    "Score → (scored, missing) rows of each result, of the prompts `inside`"
+    out = {k:[] for k in SCORES}
+    for r in results:
+        f = r.frame if inside is None else r.frame[r.frame.prompt_hash.isin(inside)]
+        for k in SCORES:
+            n = int(f[f'{k}_score'].notna().sum()) if f'{k}_score' in f else 0
+            out[k].append((n, len(f)-n))
+    return out
+
+def _estimate(results, x, kw):
+    "Fill in means, violation rates, bounds, and the worst of several answers"
+    for i,(r,e) in enumerate(zip(results, _mean_table({k:x[k] for k in SCORES}, _counts(results), kw))):
+        r.estimates,hashes = e,r.frame.prompt_hash
+        r.bounds = {k: Bounds(float(x[f'{k} at 0'][:,i].mean()), float(x[f'{k} at 1'][:,i].mean()), e[k].n_missing, len(r.frame)) for k in SCORES}
+        most,least = hashes.value_counts().iloc[[0,-1]]
+        flags = lambda p: r.frame[f'{p}_violation'] if f'{p}_violation' in r.frame else [None]*len(r.frame)
+        try: r.violations = {p: rate_interval(flags(p), kw['level'], hashes if most > 1 else None) for p in PRINCIPLES}
+        except ValueError as err: raise InputError(f"{r.name}: {err}") from None
+        if least > 1: r.k,r.worst = int(least), {k: worst_at_k(r.frame[f'{k}_score'], hashes, int(least), **kw) for k in SCORES if f'{k}_score' in r.frame}
+
+# %% ../nbs/16_compare.ipynb #a8f6cfd5
+def _corrected(found):
+    "Values with `p`, given `p_holm` as one family"
+    return [replace(v, p_holm=p) for v,p in zip(found, holm([v.p for v in found]))]
+
+def _compare_with(results, x, against, kw):
+    "Fill in what compares each result with its baseline: `against` is position → position of its baseline"
+    import numpy as np
+    if not against: return
+    mine,base = list(against), list(against.values())
+    of = lambda names, found: [dict(zip(names, found[j::len(mine)])) for j in range(len(mine))]
+    scores = of(SCORES, _corrected(difference_columns(np.hstack([x[k][:,mine]-x[k][:,base] for k in SCORES]), **kw)))
+    breaches = of(PRINCIPLES, _corrected([violation_difference(x[f'{p} violation'][:,i], x[f'{p} violation'][:,b], **kw) for p in PRINCIPLES for i,b in against.items()]))
+    for (i,b),d,v in zip(against.items(), scores, breaches):
+        r,end = results[i], lambda k,m,t: float((x[f'{k} at {m}'][:,i]-x[f'{k} at {t}'][:,b]).mean())
+        r.differences,r.mcnemar,r.adjusted = d,v,_at_equal_length(x, i, b, kw['level'])
+        lost = lambda k: (r.bounds[k].n_missing+results[b].bounds[k].n_missing, r.bounds[k].n+results[b].bounds[k].n)
+        r.difference_bounds = {k: Bounds(end(k,0,1), end(k,1,0), *lost(k)) for k in SCORES}
+
+def _at_equal_length(x, i, b, level):
+    "The difference of the combined score at equal length; `None` where no length is recorded"
+    import numpy as np
+    for unit in 'words','tokens':
+        far = x[unit][:,i]-x[unit][:,b]
+        if not np.isnan(far).all(): return length_adjusted(x['combined'][:,i]-x['combined'][:,b], far, x['cut'][:,i]-x['cut'][:,b], unit, level)
+
+# %% ../nbs/16_compare.ipynb #dcd3c32c
+def _break_down(results, hashes, x, against, labels, kw):
+    "Fill in estimates, and differences of the combined score, by tier and scope"
+    import numpy as np
+    of = [labels.get(h, (None,None)) for h in hashes]
+    for j,key in enumerate(('tier','scope')):
+        for g in sorted({o[j] for o in of}, key=lambda v: (v is None, v)):
+            at = np.array([o[j]==g for o in of])
+            means = _mean_table({k:x[k][at] for k in SCORES}, _counts(results, {h for h,a in zip(hashes,at) if a}), kw)
+            for r,m in zip(results, means):
+                for k in SCORES: r.groups.setdefault(k,{}).setdefault(key,{})[g] = m[k]
+            found = difference_columns((x['combined'][:,list(against)]-x['combined'][:,list(against.values())])[at], **kw) if against else []
+            for i,d in zip(against, found): results[i].group_differences.setdefault(key,{})[g] = d
+
+# %% ../nbs/16_compare.ipynb #bb18158d
+def _model(r): return r.config.get('model_name') or r.name
+
+def _against(results, base):
+    "Position of each result → position of the baseline that the same judge scored; baselines are left out"
+    own = {r.judge: i for i,r in enumerate(results) if _model(r)==_model(base)} | {base.judge: results.index(base)}
+    b = {i: own.get(r.judge, results.index(base)) for i,r in enumerate(results)}
+    return {i:j for i,j in b.items() if i != j and results[i].judge in own or results[i].judge not in own}
+
+def _judges(results, kw):
+    "Rankings by judge, where two judges or more scored the same two models or more"
+    by = {}
+    for r in results: by.setdefault(r.judge,{})[_model(r)] = r
+    shared = set.intersection(*map(set, by.values()))
+    if len(by) < 2 or not shared: return None
+    keep = ['prompt_hash','response','combined_score']
+    slim = lambda r: r.frame[[k for k in keep if k in r.frame]].to_dict('records')
+    return judge_rankings({j: {model_label(m): slim(r) for m,r in rs.items() if m in shared} for j,rs in by.items()}, **kw)
 
 def _find(results, baseline):
     "The baseline, by position, name, or the model's full name"
@@ -163,7 +311,12 @@ def _find(results, baseline):
     if len(found)==1: return found[0]
     raise InputError(f"baseline {baseline!r} names {len(found) or 'none'} of the results; choose one of {', '.join(r.name for r in results)}")
 
-# %% ../nbs/16_compare.ipynb #174e259c
+def _recipes(results, base, seeds, kw):
+    "Recipe → its runs against the baseline; `InputError` for a run that isn't there"
+    slim = lambda r: r.frame[['prompt_hash','combined_score']].to_dict('records')
+    return {name: repeated([slim(_find(results, run)) for run in runs], slim(base), **kw) for name,runs in (seeds or {}).items()}
+
+# %% ../nbs/16_compare.ipynb #95d04bf9
 def compare(
     results:Iterable,          # `Evaluation`s, dicts with their JSON keys, or paths of result files
     baseline:int|str=0,        # Which one the others are compared with: position or name
@@ -172,48 +325,96 @@ def compare(
     n_resamples:int=RESAMPLES, # Of the bootstrap and the permutation test
     seed:int=0,                # Same seed, same numbers
     failed:Mapping[str,str]|None=None, # Models that have no result → why, to be listed
+    seeds:Mapping[str,Sequence]|None=None, # Name of a recipe → its runs: positions or names of results that differ by seed
 )->Comparison: # Raises `InputError` for no results, the same one twice, two that share no prompt, an unknown baseline
     "Rank results by combined score on the prompts that all have, with paired differences from the baseline"
     results = [read_result(r) for r in results]
     if not results: raise InputError("no result to compare; give at least one")
     _name_apart(results)
-    base,shared,labels = _find(results, baseline),_shared_prompts(results),_labels(results)
+    base,shared,(labels,odd) = _find(results, baseline),_shared_prompts(results),_labels(results)
     if policy and not labels: raise InputError("scoring again needs the tier and scope of the prompts, and none of the results has them")
     kw = dict(level=level, n_resamples=n_resamples, seed=seed)
-    for r in results:
-        inside = [dict(x, **{k:v for k,v in zip(('tier','scope'), labels.get(x['prompt_hash'],())) if v}) for x in r.rows if x['prompt_hash'] in shared]
-        r.n_outside,r.rows = len(r.rows)-len(inside),inside
-        if policy: _rescore(r, policy, labels)
-    for r in sorted(results, key=lambda r: r is not base): _measure(r, base, kw)
-    ranked = sorted(results, key=lambda r: -1 if r.estimates['combined'].mean is None else r.estimates['combined'].mean, reverse=True)
+    for r in results: _restrict(r, shared, labels, policy)
+    (hashes,x),against = _by_scenario(results),_against(results, base)
+    _estimate(results, x, kw)
+    _compare_with(results, x, against, kw)
+    _break_down(results, hashes, x, against, labels, kw)
+    best = _best(results, base, x, against, kw)
+    order = lambda r: (r.judge != base.judge and len(against) < len(results)-1, r.estimates['combined'].mean is None, -(r.estimates['combined'].mean or 0))
     settings = kw | (dict(policy=policy.name, policy_hash=policy.hash) if policy else {})
-    return Comparison(ranked, base.name, len(shared), _warnings(results, policy), dict(failed or {}), settings)
+    return Comparison(sorted(results, key=order), base.name, len(shared), _warnings(results, policy, odd, best), dict(failed or {}), settings,
+                      best, _judges(results, kw), _recipes(results, base, seeds, kw))
 
-def _warnings(results, policy):
-    "Lines for the reader: unfair settings, prompts left out, verdicts missing, repeated prompts"
+def _restrict(r, shared, labels, policy):
+    "Keep the rows on shared prompts, with their labels, scored again where there is a policy; count what is missing"
+    inside = r.frame.prompt_hash.isin(shared)
+    r.n_outside,frame = int((~inside).sum()), r.frame if inside.all() else r.frame[inside].reset_index(drop=True)
+    r.frame = _labelled(frame, labels)
+    if policy: _rescore(r, policy, labels)
+    failed = r.frame.error.notna() if 'error' in r.frame else r.frame.prompt_hash.isna()
+    lost = r.frame.combined_score.isna() if 'combined_score' in r.frame else r.frame.prompt_hash.notna()
+    r.n_failed,r.n_unjudged = int(failed.sum()), int((lost & ~failed).sum())
+
+def _best(results, base, x, against, kw):
+    "How far the best of the candidates that were judged like the baseline is flattered"
+    b = results.index(base)
+    mine = [i for i,j in against.items() if j==b]
+    return best_of_columns(x['combined'][:,mine]-x['combined'][:,[b]], [results[i].name for i in mine], **kw) if len(mine) > 1 else None
+
+# %% ../nbs/16_compare.ipynb #cb8a836c
+def _warnings(results, policy, odd=0, best=None):
+    "Lines for the reader: unfair settings, prompts left out, answers and verdicts missing, what could undo a difference"
     out = unfair({r.name:r.config for r in results}, rescored=policy is not None)
-    if not policy and len({any('ahimsa_penalty_factor' in x for x in r.rows) for r in results}) > 1:
+    if not policy and len({'ahimsa_penalty_factor' in r.frame for r in results}) > 1:
         out.append("Scores may come from different formulas: some results record the referral factor of each row and others don't")
+    if odd: out.append(f"{odd} prompts have another tier or scope in one result than in another; they were scored by different rules, and stand under no tier or scope here")
     out += [f"{r.name}: {r.n_outside} rows are on prompts that not all results have, and are left out" for r in results if r.n_outside]
-    out += [f"{r.name}: {e.n_missing} of {len(r.rows)} rows have no combined score; its mean leaves them out" for r in results if (e := r.estimates['combined']).n_missing]
-    if any(len({x['prompt_hash'] for x in r.rows}) < len(r.rows) for r in results):
-        out.append("Some prompts have several answers: means and differences treat them as one scenario, but violation intervals take answers as independent")
-    return out
+    out += [f"{r.name}: {r.n_failed+r.n_unjudged} of {len(r.frame)} rows have no combined score ({r.n_failed} answers failed, {r.n_unjudged} not judged); its mean leaves them out" for r in results if r.n_failed+r.n_unjudged]
+    out += [w for r in results for w in _doubts(r)]
+    if any(r.frame.prompt_hash.duplicated().any() for r in results): out.append("Some prompts have several answers: they count as one scenario, in means, rates, differences and their intervals")
+    return out + ([f"{best}"] if best and best.observed is not None and best.n_candidates > 2 else [])
 
-# %% ../nbs/16_compare.ipynb #4754c671
+def _doubts(r):
+    "What could undo a difference of the combined score that seems sure"
+    d,b,a = r.differences.get('combined'),r.difference_bounds.get('combined'),r.adjusted
+    if d is None or d.low is None or d.low <= 0 <= d.high: return
+    if b.worst <= 0 <= b.best: yield f"{r.name}: the {b.n_missing} missing scores could turn its difference from the baseline: it lies between {b.worst:+.3f} and {b.best:+.3f}, whatever they were"
+    if a is not None and a.low is not None and not (a.mean*d.mean > 0 and not a.low <= 0 <= a.high):
+        yield f"{r.name}: between answers of equal length its difference from the baseline would be {a}, not {d}; its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}"
+
+# %% ../nbs/16_compare.ipynb #37f42d94
+_DELTA = dict(delta='mean', delta_low='low', delta_high='high', p='p', p_holm='p_holm', effect='effect', detectable='detectable')
+
 def _columns(r, rank, comparison):
     "One result as a flat row of numbers"
     row = dict(rank=rank, model=r.name)
     for k,e in r.estimates.items():
         row |= {k:e.mean, f'{k}_low':e.low, f'{k}_high':e.high}
         d = r.differences.get(k)
-        row |= {f'{k}_{f}': getattr(d,a) if d else None for f,a in dict(delta='mean', delta_low='low', delta_high='high', p='p').items()}
-    for p,e in r.violations.items(): row |= {f'{p}_violation_rate':e.mean, f'{p}_violation_low':e.low, f'{p}_violation_high':e.high}
+        row |= {f'{k}_{f}': getattr(d,a) if d else None for f,a in _DELTA.items()}
+    for p,e in r.violations.items(): row |= {f'{p}_violation_rate':e.mean, f'{p}_violation_low':e.low, f'{p}_violation_high':e.high, f'{p}_violation_p':r.mcnemar[p].p if r.mcnemar else None}
+    row |= dict(combined_worst=r.bounds['combined'].worst, combined_best=r.bounds['combined'].best, combined_at_equal_length=r.adjusted.mean if r.adjusted else None)
     e,d = r.estimates['combined'],r.differences.get('combined')
-    return row | dict(n_scored=e.n_scored, n_missing=e.n_missing, n_truncated=r.n_truncated, n_pairs=d.n_pairs if d else None, n_dropped=d.n_dropped if d else None)
+    return row | dict(n_scored=e.n_scored, n_missing=e.n_missing, n_failed=r.n_failed, n_unjudged=r.n_unjudged, n_outside=r.n_outside, n_truncated=r.n_truncated, n_pairs=d.n_pairs if d else None, n_dropped=d.n_dropped if d else None)
 
 @patch
 def table(self:Comparison):
     "A pandas `DataFrame`, one row a model, best first: means, intervals, differences, p, violation rates and counts"
     import pandas as pd
     return pd.DataFrame([_columns(r,i,self) for i,r in enumerate(self.results,1)]).set_index('rank')
+
+# %% ../nbs/16_compare.ipynb #1d568a6c
+def _json(v):
+    "Records as dicts; keys that aren't text as text"
+    if is_dataclass(v): return {f.name: _json(getattr(v, f.name)) for f in fields(v)}
+    if isinstance(v, Mapping): return {'unlabelled' if k is None else k if isinstance(k,str) else ' and '.join(map(str,k)): _json(x) for k,x in v.items()}
+    return [*map(_json, v)] if isinstance(v, (list,tuple)) else v
+
+_MEASURED = ('n_outside','n_failed','n_unjudged','n_truncated','k','violations','differences','mcnemar','bounds','difference_bounds','groups','group_differences','adjusted','worst')
+
+@patch
+def row(self:Comparison)->dict:
+    "All numbers, as JSON"
+    results = [dict(rank=i, name=r.name, evaluation_config=r.config, scores=_json(r.estimates)) | {k:_json(getattr(r,k)) for k in _MEASURED} for i,r in enumerate(self.results,1)]
+    shared = {k:_json(getattr(self,k)) for k in ('baseline','n_prompts','settings','warnings','failed','best','judges','repeated')}
+    return shared | dict(versions=versions(), results=results)
