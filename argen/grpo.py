@@ -36,11 +36,12 @@ def training_rows(
             raise InputError(f"scenario {s.id if s.id is not None else n}: no {'tier' if s.tier is None else 'scope'}; run `argen process` on the file first")
     return [dict(prompt=conversation(s.prompt, system_prompt), question=s.prompt, tier=s.tier, scope=s.scope) for s in scenarios]
 
-# %% ../nbs/12_grpo.ipynb #7d143480
+# %% ../nbs/12_grpo.ipynb #7848b40a
 _acts_only = { # setting given → what it needs, and how that is said
     'kl_beta_start':(lambda s: s['beta_schedule']!='constant', '--beta_schedule linear or cosine'), 'kl_beta_end':(lambda s: s['beta_schedule']!='constant', '--beta_schedule linear or cosine'),
     'early_stopping_patience':(lambda s: s['early_stopping'], '--early_stopping'), 'early_stopping_threshold':(lambda s: s['early_stopping'], '--early_stopping'),
     'lr_plateau_factor':(lambda s: s['lr_scheduler_type']=='reduce_lr_on_plateau', '--lr_scheduler_type reduce_lr_on_plateau'), 'lr_plateau_patience':(lambda s: s['lr_scheduler_type']=='reduce_lr_on_plateau', '--lr_scheduler_type reduce_lr_on_plateau'),
+    'warmup_steps':(lambda s: not s['warmup_steps'] or s['lr_scheduler_type'] not in ('constant','reduce_lr_on_plateau'), '--lr_scheduler_type constant_with_warmup, linear or cosine'),
     'lora_alpha':(lambda s: s['lora_r'], '--lora_r above 0'), 'lora_dropout':(lambda s: s['lora_r'], '--lora_r above 0'),
     'target_kl':(lambda s: s['beta']>0 and s['beta_schedule']=='constant', '--beta above 0 and no --beta_schedule'),
     **{k:(lambda s: s['use_vllm'], '--use_vllm') for k in ('vllm_mode','vllm_server_base_url','vllm_gpu_memory_utilization')}}
