@@ -534,11 +534,11 @@ def by_group(
     paired = lambda rs,inside: paired_difference(rs, [b for b in baseline if row_hash(b) in inside], field, **kw)
     return {k: {g: mean(rs) if baseline is None else paired(rs, hashed(rs)) for g,rs in _grouped(rows, (k,) if isinstance(k,str) else k).items()} for k in by}
 
-# %% ../nbs/13_stats.ipynb #9e5c7918
+# %% ../nbs/13_stats.ipynb #d4d5d906
 @dataclass(frozen=True, slots=True)
 class Adjusted:
     "A paired difference as it would be between answers of equal length, equally often cut off"
-    mean:float|None        # `None` when there are too few pairs, or length never varies
+    mean:float|None        # `None` below ten pairs for each number to be estimated, or when length never varies
     low:float|None         # Of the interval
     high:float|None
     p:float|None           # Two-sided
@@ -563,7 +563,7 @@ class Adjusted:
         return (f'**{self}** at equal length · unadjusted {self.unadjusted:+.3f} · answers {self.mean_length:+.0f} {self.unit}, {self.per_100:+.3f} for each 100 · p {show_p(self.p)} · '
                 f'{self.n_pairs} pairs, {self.n_dropped} dropped{far}')
 
-# %% ../nbs/13_stats.ipynb #b650bc36
+# %% ../nbs/13_stats.ipynb #d49e375a
 def length_adjusted(
     d,                # Differences of score by scenario, NaN where missing
     length,           # Differences of length, NaN where missing
@@ -579,7 +579,7 @@ def length_adjusted(
     terms = [np.ones(n), far] + ([] if cut is None else [cut])
     skewed = n > 0 and not (np.quantile(far,.05) <= 0 <= np.quantile(far,.95))
     shared = dict(unadjusted=_or_none(y.mean()) if n else None, mean_length=float(100*far.mean()) if n else None, unit=unit, n_pairs=n, n_dropped=lost, extrapolated=bool(skewed), level=level)
-    if n < len(terms)+2 or np.linalg.matrix_rank(np.column_stack(terms)) < len(terms): return Adjusted(None, None, None, None, per_100=None, truncated=None, **shared)
+    if n < 10*len(terms) or np.linalg.matrix_rank(np.column_stack(terms)) < len(terms): return Adjusted(None, None, None, None, per_100=None, truncated=None, **shared)
     from statsmodels.regression.linear_model import OLS
     fit = OLS(y, np.column_stack(terms)).fit(cov_type='HC3', use_t=True)
     slopes = [*fit.params[1:], None][:2]
