@@ -67,13 +67,16 @@ def _figure(width, height, alt):
     fig.alt = alt
     return fig
 
-# %% ../nbs/15_plots.ipynb #69a7e4c0
+# %% ../nbs/15_plots.ipynb #576b8265
 def _ticker():
     from matplotlib import ticker
     return ticker
 
 def _short(names, most=30):
-    "Names cut in the middle to `most` characters; those that would become equal stay whole"
+    "Names cut in the middle to `most` characters, or before what tells two apart in brackets; those that would become equal stay whole"
+    if any(len(n) > most and n.endswith(')') and ' (' in n for n in names):
+        heads,tails = zip(*(n.rpartition(' (')[::2] if n.endswith(')') and ' (' in n else (n,'') for n in names))
+        return [h + (f'\n({t}' if t else '') for h,t in zip([h if len(h) <= most else h[:most//2-1]+'…'+h[-(most//2):] for h in heads], tails)]
     cut = {n: n if len(n) <= most else n[:most//2-1]+'…'+n[-(most//2):] for n in names}
     return [cut[n] if list(cut.values()).count(cut[n])==1 else n for n in names]
 
