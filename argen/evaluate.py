@@ -121,12 +121,12 @@ class Evaluation:
         if n := c.get('smallest_batch_size'): foot += f"; memory did not hold {c['generation_batch_size']} answers at once, so as few as {n} were generated together"
         return head + '\n'.join(map(line, ('combined',*PRINCIPLES))) + foot
 
-# %% ../nbs/14_evaluate.ipynb #1f2deff5
+# %% ../nbs/14_evaluate.ipynb #faab019d
 def model_label(name:str)->str:
-    "A short name: the last part of a Hugging Face id, the run's name of a trained model"
+    "A short name: the last part of a Hugging Face id, the run's name of a trained model, both of a checkpoint"
     parts = [p for p in re.split(r'[/\\]', str(name)) if p]
     if len(parts) > 1 and parts[-1]=='model': parts = parts[:-1]
-    return parts[-1]
+    return '/'.join(parts[-2:]) if re.fullmatch(r'checkpoint-\d+', parts[-1]) else parts[-1]
 
 # %% ../nbs/14_evaluate.ipynb #6b2e711f
 def read_evaluation(path:str|Path)->Evaluation: # Raises `InputError` for what isn't one
@@ -229,7 +229,7 @@ def add_usage(total:JudgeUsage, part:JudgeUsage):
         a,b = getattr(total,f.name),getattr(part,f.name)
         setattr(total, f.name, dict(Counter(a)+Counter(b)) if isinstance(b,dict) else None if b is None else a+b)
 
-# %% ../nbs/14_evaluate.ipynb #a7d1f4e4
+# %% ../nbs/14_evaluate.ipynb #121d889e
 @dataclass
 class Answers:
     "What a model answered, not yet judged"
@@ -239,9 +239,9 @@ class Answers:
     run:Path|None = None      # Folder that keeps them
 
 def answering_model(name:str, max_tokens:int, temperature:float, batch_size:int, seed:int):
-    "A chat model to evaluate; services know no batches and no seed"
-    local = {} if is_remote(name) else dict(batch_size=batch_size, seed=seed)
-    return make_chat(name, max_tokens=max_tokens, temperature=temperature, **local)
+    "A chat model to evaluate; a service knows no seed, and its batch is what is in flight"
+    more = dict(max_concurrency=batch_size) if is_remote(name) else dict(batch_size=batch_size, seed=seed)
+    return make_chat(name, max_tokens=max_tokens, temperature=temperature, **more)
 
 def is_remote(model:str|Callable)->bool:
     "Is this the name of a model behind a service?"
@@ -258,14 +258,14 @@ def to_evaluate(
     if unlabeled: raise InputError(f"{unlabeled} of {len(scenarios)} scenarios have no tier or scope, so they can't be scored; run `argen process` on the file first")
     return scenarios
 
-# %% ../nbs/14_evaluate.ipynb #3758b302
+# %% ../nbs/14_evaluate.ipynb #32f54837
 def ask(
     model:str|Callable,            # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
     system_prompt:str='ENHANCED',  # 'BASIC', 'ENHANCED', 'MEDICAL', or a text of your own
     temperature:float=0.9,         # 0 is greedy
     max_tokens:int=256,            # Longest answer
-    generation_batch_size:int=50,  # Answers generated together; fewer where memory doesn't hold them
+    generation_batch_size:int=50,  # Answers generated together, fewer where memory doesn't hold them; requests in flight to a service
     seed:int=0,                    # Of the sampling
     samples:int=1,                 # Answers to each scenario
     output_dir:str|Path|None=None, # Run folder to keep answers in and to go on from
@@ -275,9 +275,10 @@ def ask(
 )->Answers: # Raises `InputError` for what can't be used
     "Ask `model` every scenario"
     scenarios = to_evaluate(scenarios, test)
+    for flag,value in dict(generation_batch_size=generation_batch_size, samples=samples, max_tokens=max_tokens).items():
+        if value < 1: raise InputError(f"--{flag} {value}: at least 1")
     chat = model if callable(model) else answering_model(model, max_tokens, temperature, generation_batch_size, seed)
     config = asking_config(chat, scenarios, system_prompt, test, samples)
-    if samples < 1: raise InputError(f"--samples {samples}: at least 1")
     if samples > 1 and config['temperature']==0: raise InputError(f"--samples {samples}: at --temperature 0 they would all be the same; raise it, or ask once")
     label = model_label(config['model_name'])
     run = open_run(output_dir, 'evaluate', _decides(config)) if output_dir else None
@@ -312,7 +313,7 @@ def file_name(name:str)->str:
     "A name that every file system takes"
     return re.sub(r'[^a-zA-Z0-9_.-]+', '_', name)
 
-# %% ../nbs/14_evaluate.ipynb #5a7cdefd
+# %% ../nbs/14_evaluate.ipynb #0e48e37f
 def evaluate(
     model:str|Callable,                # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
@@ -320,7 +321,7 @@ def evaluate(
     system_prompt:str='ENHANCED',      # 'BASIC', 'ENHANCED', 'MEDICAL', or a text of your own
     temperature:float=0.9,             # 0 is greedy
     max_tokens:int=256,                # Longest answer
-    generation_batch_size:int=50,      # Answers generated together; fewer where memory doesn't hold them
+    generation_batch_size:int=50,      # Answers generated together, fewer where memory doesn't hold them; requests in flight to a service
     seed:int=0,                        # Of the sampling
     policy:Policy=PUBLISHED,           # By what to score
     output_dir:str|Path|None=None,     # Run folder to keep answers in and to go on from; `None` keeps everything in memory
