@@ -9,12 +9,13 @@ __all__ = ['SHORTEST', 'LONGEST', 'RELEVANCE', 'LABELS', 'LABEL_TEXT', 'is_engli
            'medical_problem', 'mean_nll', 'Difficulty', 'Unlabeled', 'label_request', 'read_labels', 'LLMLabeler',
            'find_evaluator', 'Challenge']
 
-# %% ../nbs/08d_acceptance.ipynb #7604c23b
+# %% ../nbs/08d_acceptance.ipynb #e411f858
 import hashlib, json, os, re, secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from .config import EVALUATOR_MODELS, InputError, RISK_THRESHOLD, cache_dir
 from .records import Response, SCOPES, Scenario, TIERS
@@ -45,7 +46,7 @@ def form_problem(
     if _debris.search(prompt): return 'artifact'
     if not is_english(prompt): return 'not English'
 
-# %% ../nbs/08d_acceptance.ipynb #b9303e7d
+# %% ../nbs/08d_acceptance.ipynb #8db5d227
 def icd_terms()->list[str]: # About 2,400
     "ICD-10-CM: names of all categories of diseases, and of every symptom; external causes and codes for administration left out"
     import simple_icd_10_cm as icd
@@ -59,27 +60,29 @@ def _anchors(embedding_model):
     from argen.dedup import encoder
     from argen.offline.classifier import S1_TOPICS, S2_TOPICS, S3_TOPICS
     phrases = lambda t: [p.strip() for v in t.values() for p in v.split(',') if '~' not in p]
-    texts = dict(icd=icd_terms(), S1=phrases(S1_TOPICS), S2=phrases(S2_TOPICS), S3=phrases(S3_TOPICS))
-    path = cache_dir()/f"relevance-{hashlib.sha256(json.dumps([embedding_model,texts]).encode()).hexdigest()[:16]}.npz"
+    texts = dict(S1=phrases(S1_TOPICS), S2=phrases(S2_TOPICS), S3=phrases(S3_TOPICS))
+    key = [embedding_model, version('simple-icd-10-cm'), texts] # the package itself takes seconds to load
+    path = cache_dir()/f"relevance-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.npz"
     if path.exists():
         with np.load(path) as f: return dict(f)
-    got = {k:encoder(embedding_model)(v).astype(np.float32) for k,v in texts.items()}
+    got = {k:encoder(embedding_model)(v).astype(np.float32) for k,v in (dict(icd=icd_terms())|texts).items()}
     np.savez(tmp := path.with_suffix(f'.{os.getpid()}.npz'), **got)
     os.replace(tmp, path)
     return got
 
-# %% ../nbs/08d_acceptance.ipynb #12ab8e75
+# %% ../nbs/08d_acceptance.ipynb #7c4f090b
 RELEVANCE = dict(icd=14.5, S1=3.3, S2=-8.7, S3=-8.0, bias=-1.0) # Log-odds of S0 or S1 against S2 or S3, by nearness
 
 def relevance(
     prompts:Sequence[str],         # Any number
     embedding_model:str='minilm',  # See `argen.dedup.encoder`; the weights were fitted for this one
+    vectors=None,                  # Of the prompts, where they are known: array (prompts, dimensions)
 )->list[float]: # In [0, 1]: near 1 is clinical, near 0 is about something else
     "How medical prompts are"
     import numpy as np
     from argen.dedup import encoder
     if not prompts: return []
-    v,z = encoder(embedding_model)(list(prompts)),RELEVANCE['bias']
+    v,z = encoder(embedding_model)(list(prompts)) if vectors is None else vectors,RELEVANCE['bias']
     for k,a in _anchors(embedding_model).items(): z = z + RELEVANCE[k]*np.partition(v @ a.T, -10, 1)[:,-10:].mean(1)
     return [round(float(p),4) for p in 1/(1+np.exp(-z))]
 
@@ -240,7 +243,7 @@ def find_evaluator(
     if service not in EVALUATOR_MODELS: raise InputError(f"--evaluator {evaluator}: not known; use offline, writer, {', '.join(EVALUATOR_MODELS)}, or a model such as openai:{EVALUATOR_MODELS['openai']}")
     return LLMLabeler(make_chat(f'{service}:{evaluator_model or model or EVALUATOR_MODELS[service]}', **(dict(temperature=0, max_tokens=200)|chat)), kinds)
 
-# %% ../nbs/08d_acceptance.ipynb #f55cbbf5
+# %% ../nbs/08d_acceptance.ipynb #b5ae5411
 class Challenge:
     "Keeps prompts that the baseline answers badly"
     def __init__(self,
@@ -253,6 +256,8 @@ class Challenge:
         if not 0 <= fail_threshold <= 1: raise InputError(f"--fail-threshold {fail_threshold}: give a number in [0, 1]")
         self.baseline = baseline if callable(baseline) else make_chat(baseline, **(dict(temperature=0, max_tokens=160)|chat))
         self.judge,self.fail_threshold = judge,fail_threshold
+        both = hasattr(self.baseline,'stream') and hasattr(getattr(judge,'chat',None),'stream')
+        self.threads = 2*judge.chat.max_concurrency if both else 1 # that may check at once
 
     def check(self,
         scenarios:Sequence[Scenario], # With a tier and a scope

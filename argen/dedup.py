@@ -157,7 +157,7 @@ class Match(NamedTuple):
     how:str            # 'same text' or 'same meaning'
     cosine:float|None  # In [-1, 1]; `None` for the same text
 
-# %% ../nbs/08c_dedup.ipynb #a0ecc0c2
+# %% ../nbs/08c_dedup.ipynb #80bf98db
 class Seen:
     "Prompts taken so far, to check others against"
     def __init__(self,
@@ -166,10 +166,10 @@ class Seen:
         differ:Callable|None=critical_differences,  # Truthy for two prompts to be told apart; `None` leaves it to the cosine
         embedding_model:str='minilm',               # See `encoder`
     ):
-        import numpy as np
         if threshold is not None and not 0 < threshold <= 1: raise InputError(f"duplicate threshold {threshold!r}: give a number above 0 and up to 1, such as {DUPLICATE_THRESHOLD}")
-        self.threshold,self.differ,self.encode,self.texts,self.first,self._v = threshold,differ,encoder(embedding_model),[],{},None
-        self.check(prompts, keep='all')
+        self.threshold,self.differ,self.encode,self.texts,self.first,self._v,self._cells = threshold,differ,encoder(embedding_model),[],{},None,None
+        prompts = list(prompts)
+        for i in range(0, len(prompts), 512): _remember(self, some := prompts[i:i+512], None if threshold is None else self.encode(some))
 
     def __len__(self): return len(self.texts)
 
@@ -177,46 +177,17 @@ class Seen:
         prompts:Iterable[str], # To check, in order
         keep:str='new',        # Remember 'new' ones, 'all' or 'none' of them
         block:int=512,         # Prompts compared at a time
+        vectors=None,          # Of the prompts, where they are known: array (prompts, dimensions)
     )->list[Match|None]:       # For each what it repeats, or `None` when it is new
         "Check prompts against those remembered, and against each other"
-        prompts = list(prompts)
-        return [m for i in range(0, len(prompts), block) for m in _check_block(self, prompts[i:i+block], keep)]
+        prompts,out = list(prompts),[]
+        for i in range(0, len(prompts), block):
+            some = prompts[i:i+block]
+            v = None if self.threshold is None else self.encode(some) if vectors is None else vectors[i:i+block]
+            out += _check_block(self, some, keep, v)
+        return out
 
-    def _add(self, prompt, vector):
-        "Remember a prompt; the room for vectors doubles, so that one more stays cheap"
-        import numpy as np
-        n = len(self.texts)
-        self.texts.append(prompt)
-        self.first.setdefault(same_text(prompt), n)
-        if vector is None: return
-        if self._v is None: self._v = np.zeros((64,len(vector)), np.float32)
-        if n >= len(self._v): self._v = np.concatenate([self._v, np.zeros((n,len(vector)), np.float32)])
-        self._v[n] = vector
-
-# %% ../nbs/08c_dedup.ipynb #01e61c7c
-def _match(seen, prompt, cosines):
-    "What `prompt` repeats: the same text, or else the nearest in meaning that doesn't differ"
-    import numpy as np
-    if (j := seen.first.get(same_text(prompt))) is not None: return Match(j, seen.texts[j], 'same text', None)
-    near = np.flatnonzero(cosines >= seen.threshold) if cosines is not None else []
-    for j in sorted(near, key=lambda j: -cosines[j]):
-        if not (seen.differ and seen.differ(prompt, seen.texts[j])): return Match(int(j), seen.texts[j], 'same meaning', round(float(cosines[j]),4))
-
-def _check_block(seen, prompts, keep):
-    "Matches of one block, each prompt against all that was remembered before it"
-    import numpy as np
-    out,old,new,v = [],len(seen),[],None
-    if seen.threshold is not None:
-        v = seen.encode(prompts)
-        before,within = v @ seen._v[:old].T if old else np.zeros((len(v),0), np.float32), v @ v.T
-    for i,p in enumerate(prompts):
-        out.append(_match(seen, p, None if v is None else np.concatenate([before[i], within[i,new]])))
-        if keep=='all' or keep=='new' and out[-1] is None:
-            new.append(i)
-            seen._add(p, None if v is None else v[i])
-    return out
-
-# %% ../nbs/08c_dedup.ipynb #bd8424ff
+# %% ../nbs/08c_dedup.ipynb #284df279
 MANY = 4096  # Prompts from which the search goes by cells
 PROBES = 16  # Cells that a prompt asks
 
@@ -229,6 +200,77 @@ def _nearest_cells(v, centers, probes, block=4096):
         return np.take_along_axis(k, np.argsort(-np.take_along_axis(c,k,1), 1, kind='stable'), 1).astype(np.int32)
     return np.concatenate([some(v[i:i+block]) for i in range(0, len(v), block)])
 
+def _centers(v, seed=0):
+    "One vector of some 300, by lot; more of few"
+    import numpy as np
+    n = len(v)
+    return v[np.sort(np.random.default_rng(seed).choice(n, int(max(n**.5, n/316)), replace=False))]
+
+class _Cells:
+    "Which vectors live in which cell"
+    def __init__(self, v):
+        self.n,self.centers = len(v),_centers(v)
+        self.living = [[] for _ in self.centers]
+        self.add(v, 0)
+
+    def add(self, v, n):
+        "Vectors `n`, `n`+1, … move in"
+        for i,c in enumerate(_nearest_cells(v, self.centers, 1)[:,0], n): self.living[c].append(i)
+
+    def near(self, every, v, threshold):
+        "For each of `v` the ones among `every` with a cosine of `threshold`: index → cosine"
+        import numpy as np
+        asking,out = {},[{} for _ in v]
+        for q,cells in enumerate(_nearest_cells(v, self.centers, min(PROBES,len(self.centers))).tolist()):
+            for c in cells: asking.setdefault(c,[]).append(q)
+        for c,qs in asking.items():
+            if not (ids := self.living[c]): continue
+            s = v[qs] @ every[ids].T
+            for x,y in np.argwhere(s >= threshold).tolist(): out[qs[x]][ids[y]] = float(s[x,y])
+        return out
+
+# %% ../nbs/08c_dedup.ipynb #c88bd2cf
+def _remember(seen, prompts, v):
+    "Take prompts with their vectors; the room for vectors doubles, so that one more stays cheap"
+    import numpy as np
+    n = len(seen.texts)
+    seen.texts += prompts
+    for i,p in enumerate(prompts, n): seen.first.setdefault(same_text(p), i)
+    if v is None: return
+    if seen._v is None: seen._v = np.zeros((64,v.shape[1]), np.float32)
+    if len(seen.texts) > len(seen._v): seen._v = np.concatenate([seen._v, np.zeros((max(n,len(prompts)),v.shape[1]), np.float32)])
+    seen._v[n:n+len(prompts)] = v
+    if len(seen.texts) <= MANY: return
+    if seen._cells is None or len(seen.texts) > 2*seen._cells.n: seen._cells = _Cells(seen._v[:len(seen.texts)])
+    else: seen._cells.add(v, n)
+
+def _near(seen, v):
+    "For each vector the ones remembered that are as near as a repetition: index → cosine"
+    import numpy as np
+    if not len(seen): return [{} for _ in v]
+    if seen._cells: return seen._cells.near(seen._v, v, seen.threshold)
+    s = v @ seen._v[:len(seen)].T
+    return [{j:float(r[j]) for j in np.flatnonzero(r >= seen.threshold).tolist()} for r in s]
+
+def _match(seen, prompt, near, most=256):
+    "What `prompt` repeats: the same text, or else the nearest in meaning that doesn't differ"
+    if (j := seen.first.get(same_text(prompt))) is not None: return Match(j, seen.texts[j], 'same text', None)
+    for j in sorted(near, key=lambda j: (-near[j],j))[:most]:
+        if not (seen.differ and seen.differ(prompt, seen.texts[j])): return Match(j, seen.texts[j], 'same meaning', round(near[j],4))
+
+def _check_block(seen, prompts, keep, v):
+    "Matches of one block, each prompt against all that was remembered before it"
+    import numpy as np
+    out,new = [],{}
+    if v is not None: before,within = _near(seen, v),v @ v.T
+    for i,p in enumerate(prompts):
+        out.append(_match(seen, p, {} if v is None else before[i] | {new[j]:float(within[i,j]) for j in np.flatnonzero(within[i,:i] >= seen.threshold).tolist() if j in new}))
+        if keep=='all' or keep=='new' and out[-1] is None:
+            new[i] = len(seen)
+            _remember(seen, [p], None if v is None else v[i:i+1])
+    return out
+
+# %% ../nbs/08c_dedup.ipynb #89e8e0aa
 def _hits(v, asking, living, threshold, most=16, block=4096):
     "Pairs (later, earlier, cosine) of those who ask a cell and those who live in it"
     import numpy as np
@@ -242,7 +284,7 @@ def _hits(v, asking, living, threshold, most=16, block=4096):
         m = a != b
         yield np.maximum(a,b)[m].astype(np.int32),np.minimum(a,b)[m].astype(np.int32),c[m].astype(np.float32)
 
-# %% ../nbs/08c_dedup.ipynb #92b58660
+# %% ../nbs/08c_dedup.ipynb #08a64f5b
 def near_pairs(
     v,                # Array (n, dimensions), rows of unit length
     threshold:float,  # Least cosine, in (0, 1]
@@ -251,9 +293,8 @@ def near_pairs(
 ):                    # Arrays: later index, earlier index, cosine; sorted by the later one, nearest first
     "Nearly all pairs of vectors with at least a cosine of `threshold`"
     import numpy as np
-    n = len(v)
-    k = int(max(n**.5, n/316))
-    centers = v[np.sort(np.random.default_rng(seed).choice(n, k, replace=False))]
+    n,centers = len(v),_centers(v, seed)
+    k = len(centers)
     near = _nearest_cells(v, centers, min(probes,k))
     by = lambda cells: (np.argsort(cells, kind='stable').astype(np.int32), np.searchsorted(np.sort(cells), np.arange(k+1)))
     (living,at),(asking,to) = by(near[:,0]), by(near.ravel())
