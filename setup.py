@@ -24,7 +24,7 @@ setup(
                  'Intended Audience :: Science/Research', 'Topic :: Scientific/Engineering :: Artificial Intelligence'],
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']),
     install_requires=lines('requirements'),
-    extras_require={'dev': lines('dev_requirements'), 'peers': lines('peers_requirements')},
+    extras_require={'dev': lines('dev_requirements'), 'peers': lines('peers_requirements'), 'ray': lines('ray_requirements')},
     entry_points={'console_scripts': lines('console_scripts'),
                   'nbdev': [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]},
 )

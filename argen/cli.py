@@ -34,14 +34,15 @@ def _policy_flags(p):
     p.add_argument('--referral_policy', choices=['tiered','always','none'], default='tiered', help='how referrals count: by tier, always wanted, or not at all (default: tiered)')
     p.add_argument('--disclaimer_penalty', type=float, default=0., help='share taken off Ahimsa where there is no medical disclaimer, 0 to 1 (default: 0, off)')
 
-# %% ../nbs/18_cli.ipynb #57f5a48b
+# %% ../nbs/18_cli.ipynb #ab63370e
 def _answers(p):
     "Flags of how a model is asked"
     p.add_argument('--system_prompt', default='ENHANCED', help=f"{', '.join(SYSTEM_PROMPTS)}, or a text of your own (default: ENHANCED)")
     p.add_argument('--temperature', type=float, default=0.9, help='of the sampling; 0 is greedy (default: 0.9)')
     p.add_argument('--max_tokens', type=int, default=256, help='longest answer (default: 256)')
-    p.add_argument('--generation_batch_size', type=int, default=50, help='answers that a local model generates together; less needs less memory (default: 50)')
+    p.add_argument('--generation_batch_size', type=int, default=50, help='answers that a local model generates together; halved where memory does not hold them (default: 50)')
     p.add_argument('--seed', type=int, default=0, help='of the sampling (default: 0)')
+    p.add_argument('--samples', type=int, default=1, help='answers to each scenario; the summary adds the worst of them (default: 1)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
 # %% ../nbs/18_cli.ipynb #8719b684
@@ -98,7 +99,7 @@ def _switch(text):
     if text.lower() in ('false','no','off','0'): return False
     raise argparse.ArgumentTypeError(f'{text!r} is not true or false')
 
-# %% ../nbs/18_cli.ipynb #1d582811
+# %% ../nbs/18_cli.ipynb #33b9a8df
 def _evaluate_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, smollm2, openai:NAME or gemini:NAME (default: {DEFAULT_MODEL_ID})')
     p.add_argument('--scenarios', metavar='FILE', help='processed scenario file; with --input-json, where tier and scope are')
@@ -111,12 +112,21 @@ def _evaluate_flags(p):
     p.add_argument('--output', metavar='FILE.json', help='where the result goes, besides the run folder')
     p.add_argument('--output-dir', help='run folder to keep answers in and go on from (default: a named folder in runs/)')
 
+def _side_flags(p):
+    "Flags of how several models run beside one another"
+    p.add_argument('--no_parallel', action='store_true', help='one model at a time; the next begins while the last is judged')
+    p.add_argument('--no_pipeline', action='store_true', help='one model at a time, judged before the next begins')
+    p.add_argument('--pipeline_delay', type=float, default=10, metavar='SECONDS', help='between the starts of two models that run here, so that they do not load at once (default: 10)')
+    p.add_argument('--max_concurrent_models', type=int, metavar='N', help='models at once, at most; above the number of GPUs they share them (default: number of GPUs; 2 without any)')
+    p.add_argument('--engine', choices=['local','ray'], default='local', help='processes on this machine, or tasks on a Ray cluster (RAY_ADDRESS; default: local)')
+
 def _compare_flags(p):
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument('--models', nargs='+', metavar='MODEL', help='models to evaluate and compare')
     what.add_argument('--results', nargs='+', metavar='FILE.json', help='finished results to compare instead, of argen or of the reference implementation')
     p.add_argument('--scenarios', metavar='FILE', help='processed scenario file (with --models)')
     _answers(p)
+    _side_flags(p)
     _judge_flags(p)
     _policy_flags(p)
     p.add_argument('--baseline', help='name of the model that the others are compared with (default: the first)')
@@ -126,7 +136,7 @@ def _demo_flags(p):
     p.add_argument('--output-dir', default='runs/demo', help='run folder; started again, the demo goes on (default: runs/demo)')
     p.add_argument('--seed', type=int, default=0, help='of writing, sampling and training (default: 0)')
 
-# %% ../nbs/18_cli.ipynb #8ba426e2
+# %% ../nbs/18_cli.ipynb #57afd3c8
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.evaluate import model_label
@@ -156,7 +166,12 @@ def _judge_settings(a, **more):
     return given
 
 def _ask(a):
-    return dict(system_prompt=a.system_prompt, temperature=a.temperature, max_tokens=a.max_tokens, generation_batch_size=a.generation_batch_size, seed=a.seed, policy=_policy(a), test=a.test)
+    "How the flags say to ask a model"
+    return dict(system_prompt=a.system_prompt, temperature=a.temperature, max_tokens=a.max_tokens, generation_batch_size=a.generation_batch_size, seed=a.seed, samples=a.samples, test=a.test)
+
+def _asked(a, **more):
+    "What decides answers, and so the folder that keeps them: not how many there are, nor who judges"
+    return {k:str(v) for k,v in (_ask(a) | more).items() if k not in ('samples','generation_batch_size')}
 
 def _generate(a, progress):
     from argen.scenarios import generate
@@ -178,17 +193,17 @@ def _train(a, progress):
     except TrainingStopped as e: return f'Training stopped: {e}', 1
     return f'{r._repr_markdown_()}\n\nModel: {r.model}', 0
 
-# %% ../nbs/18_cli.ipynb #0e4bd3c9
+# %% ../nbs/18_cli.ipynb #4abb6f9b
 def _evaluate(a, progress):
     from argen.evaluate import evaluate, evaluate_answers
     if a.rescore and not a.input_json: raise InputError('--rescore: name the result file to score again with --input-json')
     if not a.input_json and not a.scenarios: raise InputError('--scenarios: name a processed scenario file, or answers that exist with --input-json')
     if a.compare_eval_modes: return _both_modes(a, progress)
-    folder = Path(a.output_dir or _named('evaluate', a.input_json or a.model, {k:str(v) for k,v in vars(a).items() if k not in ('output','run')}))
+    folder = Path(a.output_dir or _named('evaluate', a.input_json or a.model, {k:str(v) for k,v in vars(a).items() if k not in ('output','run')} if a.input_json else _asked(a, model=a.model, scenarios=a.scenarios)))
     if a.input_json:
         r = evaluate_answers(a.input_json, 'offline' if a.rescore else _judge(a), _policy(a), a.scenarios, a.rescore, progress)
         if not a.output: r.save(folder/'evaluation.json')
-    else: r = evaluate(a.model, a.scenarios, judge=_judge(a), output_dir=folder, progress=progress, **_ask(a))
+    else: r = evaluate(a.model, a.scenarios, judge=_judge(a), output_dir=folder, policy=_policy(a), progress=progress, **_ask(a))
     if a.output: r.save(a.output)
     return f"{r._repr_markdown_()}{_spent(r.summary)}\n\nResult: {a.output or folder/'evaluation.json'}", int(r.summary['n_missing'] > 0)
 
@@ -199,48 +214,49 @@ def _spent(summary):
     asked = f"{u['asked']} requests, {u['from_store']} answers known from the store, {u['prompt_tokens']}+{u['completion_tokens']} tokens" + (f", cost {u['cost']:.4f}" if u['cost'] is not None else '') if u else ''
     return ''.join(f'\n\n{t}' for t in (asked and f'Judging took {asked}.', why and f'Missing: {why}.') if t)
 
-# %% ../nbs/18_cli.ipynb #25d59695
+# %% ../nbs/18_cli.ipynb #df60c5a1
 def _both_modes(a, progress):
     "Judge the same answers in both modes; JSON, Markdown and a figure"
     from argen.agreement import compare_eval_modes
-    from argen.evaluate import answer, answering_model, read_answers
+    from argen.evaluate import ask, read_answers
     from argen.plots import svg
-    from argen.records import read_scenarios, write_json, write_text
-    folder = Path(a.output_dir or _named('eval-modes', a.input_json or a.model, {k:str(v) for k,v in vars(a).items() if k not in ('output','run')}))
+    from argen.records import write_json, write_text
+    folder = Path(a.output_dir or _named('eval-modes', a.input_json or a.model, _asked(a, model=a.model, scenarios=a.scenarios, answers=a.input_json)))
     if a.eval_mode: raise InputError(f'--eval-mode {a.eval_mode}: leave it out, --compare-eval-modes tries both')
     if a.input_json: pairs = read_answers(a.input_json, a.scenarios)[0]
-    else:
-        scenarios = read_scenarios(a.scenarios)[:5 if a.test else None]
-        chat = answering_model(a.model, a.max_tokens, a.temperature, a.generation_batch_size, a.seed)
-        pairs = list(zip(scenarios, answer(chat, scenarios, a.system_prompt, a.generation_batch_size, folder/'responses.jsonl', progress)))
+    else: pairs = ask(a.model, a.scenarios, output_dir=folder, progress=progress, **_ask(a)).pairs
     c = compare_eval_modes(pairs, a.evaluator, _policy(a), **_judge_settings(a))
     write_json(a.output or folder/'eval_modes.json', c.row())
     write_text(folder/'eval_modes.md', c._repr_markdown_()+'\n')
     write_text(folder/'eval_modes.svg', svg(c.plot()))
     return f"{c._repr_markdown_()}\n\nReport: {folder/'eval_modes.md'}", int((c.modes.missing > 0).any())
 
-# %% ../nbs/18_cli.ipynb #4834009b
+# %% ../nbs/18_cli.ipynb #5e5a0921
 def _only_for_models(a):
     "`InputError` for a flag that finished results can't heed"
     q = argparse.ArgumentParser()
-    _answers(q); _judge_flags(q)
+    _answers(q); _side_flags(q); _judge_flags(q)
     for k,v in vars(q.parse_args([])).items():
         if getattr(a,k) != v: raise InputError(f"--{k.replace('_','-')}: results are finished; it goes with --models")
 
 def _compare(a, progress):
     from argen.compare import compare
-    from argen.launch import compare_models
+    from argen.launch import SideBars, compare_models
     from argen.policy import PUBLISHED
     if a.models and not a.scenarios: raise InputError('--scenarios: name the processed scenario file that the models are to answer')
-    folder = a.output_dir or _named('compare', (a.models or a.results)[0], {k:str(v) for k,v in vars(a).items() if k != 'run'})
+    folder = a.output_dir or _named('compare', (a.models or a.results)[0], _asked(a, models=a.models, scenarios=a.scenarios) if a.models else {k:str(v) for k,v in vars(a).items() if k != 'run'})
     if a.results:
         _only_for_models(a)
         c = compare(a.results, baseline=a.baseline or 0, policy=None if (p := _policy(a))==PUBLISHED else p)
         report = c.report(folder)
     else:
-        c = compare_models(a.models, a.scenarios, judge=_judge(a), output_dir=folder, baseline=a.baseline or 0, progress=progress, **_ask(a))
+        bars = SideBars()
+        try: c = compare_models(a.models, a.scenarios, judge=_judge(a), output_dir=folder, baseline=a.baseline or 0, policy=_policy(a), progress=bars, parallel=not a.no_parallel, pipeline=not a.no_pipeline,
+                                pipeline_delay=a.pipeline_delay, max_concurrent_models=a.max_concurrent_models, engine=a.engine, **_ask(a))
+        finally: bars.close()
         report = Path(folder)/'report.html'
-    return f'{c._repr_markdown_()}\n\nReport: {report}', int(bool(c.failed))
+    missing = bool(a.models) and any(e.n_missing for r in c.results for e in r.estimates.values())
+    return f'{c._repr_markdown_()}\n\nReport: {report}', int(bool(c.failed) or missing)
 
 def _demo(a, progress):
     from argen.demo import demo
