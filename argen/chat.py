@@ -77,7 +77,7 @@ def smollm2_path()->Path: # A folder that `from_pretrained` loads
             if not path.exists(): raise # else another process was first
     return path
 
-# %% ../nbs/03_chat.ipynb #5265a537
+# %% ../nbs/03_chat.ipynb #577bc6d7
 def resolve_model(
     name:str, # 'smollm2', a folder, or a Hugging Face id
 )->str:       # What `from_pretrained` takes; raises `InputError` for a folder without a model
@@ -85,8 +85,9 @@ def resolve_model(
     if name == 'smollm2': return str(smollm2_path())
     path = Path(name).expanduser()
     if path.is_dir():
-        if not any((path/f).exists() for f in ('config.json','adapter_config.json')): raise InputError(f"{name}: no model in this folder (no config.json or adapter_config.json); give the folder that `argen train` named at its end")
-        return str(path)
+        for place in path, path/'model': # A training run keeps its model in `model`
+            if any((place/f).exists() for f in ('config.json','adapter_config.json')): return str(place)
+        raise InputError(f"{name}: no model in this folder (no config.json or adapter_config.json); give the folder that `argen train` named at its end")
     if name.startswith(('.','/','~')) or name.count('/') > 1: raise InputError(f"{name}: no such folder; give a folder with a model, a Hugging Face id, or smollm2")
     return name
 
