@@ -6,12 +6,13 @@ Docs: https://argen-dev.github.io/argen/stats.html.md"""
 
 # %% auto #0
 __all__ = ['RESAMPLES', 'SCORE_FIELDS', 'Estimate', 'is_missing', 'as_scores', 'scenario_matrix', 'scenario_means',
-           'resample_counts', 'weighted_means', 'bootstrap_means', 'bca_interval', 'interval_columns', 'mean_intervals',
-           'mean_interval', 'PairedDifference', 'show_p', 'row_hash', 'paired_matrix', 'paired_values', 'sign_flip_p',
-           'detectable_difference', 'difference_columns', 'paired_differences', 'paired_difference', 'holm',
-           'rate_interval', 'PairedViolations', 'violation_difference', 'paired_violations', 'Bounds', 'missing_bounds',
-           'by_group', 'Adjusted', 'length_adjusted', 'length_controlled', 'worst_at_k', 'score_matrix', 'Reversal',
-           'JudgeRankings', 'judge_rankings', 'Repeated', 'repeated', 'BestOfMany', 'best_of_columns', 'best_of_many']
+           'resample_counts', 'weighted_means', 'bootstrap_means', 'bca_interval', 'expanded_level', 'interval_columns',
+           'mean_intervals', 'mean_interval', 'PairedDifference', 'show_p', 'row_hash', 'paired_matrix',
+           'paired_values', 'sign_flip_p', 'detectable_difference', 'difference_columns', 'paired_differences',
+           'paired_difference', 'holm', 'rate_interval', 'PairedViolations', 'violation_difference',
+           'paired_violations', 'Bounds', 'missing_bounds', 'by_group', 'Adjusted', 'length_adjusted',
+           'length_controlled', 'worst_at_k', 'score_matrix', 'Reversal', 'JudgeRankings', 'judge_rankings', 'Repeated',
+           'repeated', 'BestOfMany', 'best_of_columns', 'best_of_many']
 
 # %% ../nbs/13_stats.ipynb #5c8bfd37
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ def bootstrap_means(
     import numpy as np
     return np.concatenate([weighted_means(w, x) for w in resample_counts(len(x), n_resamples, seed)])
 
-# %% ../nbs/13_stats.ipynb #07c80d36
+# %% ../nbs/13_stats.ipynb #6a834b72
 def _levels(x, means, level):
     "Which quantiles of `means` are the ends of each column's BCa interval"
     import numpy as np
@@ -154,7 +155,7 @@ def _levels(x, means, level):
 def bca_interval(
     x,                 # Scores (scenarios × columns), NaN where missing
     means,             # Their resampled means (resamples × columns)
-    level:float=.95,   # Of the intervals, in (0, 1)
+    level=.95,         # Of the intervals, in (0, 1); one for all columns or one for each
 ): # Lower and upper ends by column; NaN where fewer than two scenarios have a score, or all are equal
     "BCa intervals of the means of many columns"
     import numpy as np
@@ -162,10 +163,21 @@ def bca_interval(
     spread = np.where(seen, x, -np.inf).max(0, initial=-np.inf)-np.where(seen, x, np.inf).min(0, initial=np.inf)
     ok = np.flatnonzero((seen.sum(0) > 1)&(spread > 1e-12))
     if not len(ok): return out
-    with np.errstate(invalid='ignore', divide='ignore'): levels = np.array(_levels(x[:,ok], means[:,ok], level))
+    with np.errstate(invalid='ignore', divide='ignore'): levels = np.array(_levels(x[:,ok], means[:,ok], np.broadcast_to(level, x.shape[1])[ok]))
     for j,q in zip(ok, levels.T):
         if np.isfinite(q).all(): out[:,j] = np.nanquantile(means[:,j], q)
     return out
+
+# %% ../nbs/13_stats.ipynb #db779e22
+def expanded_level(
+    level:float, # That an interval should have
+    n,           # Scenarios; a number or an array
+):               # Level to take the bootstrap's quantiles at
+    "Where the ends of a bootstrap interval must lie to cover as Student's would"
+    import numpy as np
+    from scipy.special import ndtr, stdtrit
+    n = np.maximum(n, 2)
+    return 2*ndtr(stdtrit(n-1, (1+level)/2)*np.sqrt(n/(n-1)))-1
 
 def interval_columns(
     x,                         # Scores (scenarios × columns), NaN where missing
@@ -176,7 +188,7 @@ def interval_columns(
     "Means of many columns with their intervals, all from the same resamples"
     import numpy as np
     if not len(x): return np.full((3,x.shape[1]), np.nan)
-    return np.vstack([_column_means(x), bca_interval(x, bootstrap_means(x, n_resamples, seed), level)])
+    return np.vstack([_column_means(x), bca_interval(x, bootstrap_means(x, n_resamples, seed), expanded_level(level, (~np.isnan(x)).sum(0)))])
 
 def _column_means(x):
     "Mean of each column over what it has, NaN where it has nothing"
