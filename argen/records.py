@@ -9,8 +9,8 @@ __all__ = ['TIERS', 'SCOPES', 'VERDICT_FIELDS', 'PRINCIPLES', 'PACKAGES', 'promp
            'Verdict', 'Scores', 'read_jsonl', 'scenario_from_row', 'Scenarios', 'read_scenarios', 'write_text',
            'write_json', 'write_jsonl', 'append_jsonl', 'mend_jsonl', 'versions', 'content_hash', 'now', 'open_run']
 
-# %% ../nbs/01_records.ipynb #ee1b5a6c
-import hashlib, json, os, time
+# %% ../nbs/01_records.ipynb #20d7e5ba
+import codecs, hashlib, json, os, time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, asdict, replace
 from datetime import datetime, timezone
@@ -152,7 +152,7 @@ class Scores:
         show = lambda v: 'missing' if v is None else f'{v:.3f}'
         return '| Ahimsa | Dharma | Helpfulness | combined |\n|---|---|---|---|\n| ' + ' | '.join(show(getattr(self,k)) for k in (*PRINCIPLES,'combined')) + ' |'
 
-# %% ../nbs/01_records.ipynb #c12a47fd
+# %% ../nbs/01_records.ipynb #9556610a
 def read_jsonl(
     path:str|Path,   # A JSONL file
 )->Iterator[tuple[int,dict]]: # Line number (from 1) and row; blank lines are passed over
@@ -163,6 +163,7 @@ def read_jsonl(
     except OSError as e: raise InputError(f"{path}: can't be read ({e.strerror})") from None
     with f:
         for n,line in enumerate(f, 1):
+            if n==1: line = line.removeprefix(codecs.BOM_UTF8)
             if not line.strip(): continue
             try: row = json.loads(line.decode('utf-8'))
             except UnicodeDecodeError as e: raise InputError(f"{path}:{n}: byte {e.start+1} is not UTF-8; save the file as UTF-8") from None
