@@ -260,7 +260,7 @@ def _tenths(points, most=10):
     g = points.groupby(bins)
     return g.length.mean(), g.score.mean(), 1.96*g.score.sem().fillna(0)
 
-# %% ../nbs/15_plots.ipynb #ae8a74f9
+# %% ../nbs/15_plots.ipynb #229f6000
 def _length_panel(ax, points, name, most_points):
     "One model's answers, and their mean by length"
     some = points if len(points) <= most_points else points.sample(most_points, random_state=0)
@@ -284,7 +284,7 @@ def plot_length(
     found = {m:(p,u) for m,(p,u) in found.items() if len(p)}
     if not found: raise ValueError("no row has both an answer and a score; nothing to draw")
     cols = min(3, len(found)); rows = -(-len(found)//cols)
-    say = lambda p,u: f'{len(p)} answers of {p.length.mean():.0f} {u} on average, {p.cut.sum()} cut off' + (f', rank correlation of length and score {r:+.2f}' if (r := p.length.corr(p.score, method='spearman'))==r else '')
+    say = lambda p,u: f'{len(p)} answers of {p.length.mean():.0f} {u} on average, {p.cut.sum()} cut off' + (f", rank correlation of length and score {p.length.corr(p.score, method='spearman'):+.2f}" if p.length.nunique() > 1 and p.score.nunique() > 1 else '')
     fig = _figure(max(3.8, .6+2.4*cols), .9+1.9*rows, f"{field.removesuffix('_score').capitalize()} score against length. " + _listing(f'{m}: {say(p,u)}' for m,(p,u) in found.items()))
     axs = fig.subplots(rows, cols, sharex=True, sharey=True, squeeze=False).ravel()
     for ax,(m,(p,_)) in zip(axs, found.items()): _length_panel(ax, p, m, most_points)
