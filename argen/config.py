@@ -64,10 +64,10 @@ GRPO_OPTIONAL = dict( # Settings that have no value unless it is given, and its 
     kl_beta_start=float, kl_beta_end=float, target_kl=float, ablation_mode=str, per_device_eval_batch_size=int,
     vllm_server_base_url=str, vllm_gpu_memory_utilization=float)
 
-# %% ../nbs/00_config.ipynb #8a7cf0cc
+# %% ../nbs/00_config.ipynb #9e01638c
 GRPO_PRESETS = {'smollm2': dict(
     learning_rate=2e-4, num_train_epochs=1, beta=0.0, num_iterations=1, num_generations=8,
-    per_device_train_batch_size=8, gradient_accumulation_steps=2, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
+    per_device_train_batch_size=2, gradient_accumulation_steps=8, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
 
 # %% ../nbs/00_config.ipynb #fdb0d34f
 class Bars:

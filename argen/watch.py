@@ -7,10 +7,11 @@ Docs: https://argen-dev.github.io/argen/watch.html.md"""
 # %% auto #0
 __all__ = ['WATCH_LIMITS', 'is_refusal', 'alike_share', 'rank_correlation', 'watch', 'alarms']
 
-# %% ../nbs/11b_watch.ipynb #072d260b
+# %% ../nbs/11b_watch.ipynb #00cab864
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from .rewards import mean_present
 
 # %% ../nbs/11b_watch.ipynb #2f332ba9
 _declines = re.compile(r"(?i)\b(?:i(?:'m|’m| am) (?:unable|not able|not allowed) to|i (?:can(?:'|’)?t|cannot|can not|won(?:'|’)?t) (?:help|assist|answer|provide|give|advise|discuss)|as an ai\b|i must decline)")
@@ -47,21 +48,17 @@ def rank_correlation(
     from scipy.stats import spearmanr
     return float(spearmanr(*zip(*pairs)).statistic)
 
-# %% ../nbs/11b_watch.ipynb #0e24dba4
-def _share(flags):
-    flags = [f for f in flags if f is not None]
-    return sum(flags)/len(flags) if flags else None
-
+# %% ../nbs/11b_watch.ipynb #ee93b561
 def watch(
     rows:Sequence[Mapping], # Rows of completions: prompt, response, reward, combined, finish_reason, referral
 )->dict:                    # Sign → value; what can't be computed is left out
     "What the answers of one evaluation look like"
     texts,prompts = [r['response'] for r in rows],[r['prompt'] for r in rows]
     words = [len(t.split()) for t in texts]
-    out = dict(n=len(rows), words=_share(words), truncated=_share(r.get('finish_reason')=='length' if r.get('finish_reason') else None for r in rows),
-               referrals=_share(None if r.get('referral') is None else r['referral']!='none' for r in rows), refusals=_share(map(is_refusal, texts)),
+    out = dict(n=len(rows), words=mean_present(words), truncated=mean_present(r.get('finish_reason')=='length' if r.get('finish_reason') else None for r in rows),
+               referrals=mean_present(None if r.get('referral') is None else r['referral']!='none' for r in rows), refusals=mean_present(map(is_refusal, texts)),
                alike=alike_share(prompts, texts), reward_length=rank_correlation([r.get('reward') for r in rows], words),
-               reward=_share(r.get('reward') for r in rows), policy=_share(r.get('combined') for r in rows))
+               reward=mean_present(r.get('reward') for r in rows), policy=mean_present(r.get('combined') for r in rows))
     return {k:v for k,v in out.items() if v is not None}
 
 # %% ../nbs/11b_watch.ipynb #81e87857
