@@ -17,7 +17,7 @@ from .policy import PUBLISHED, Policy, score
 from .records import PRINCIPLES, VERDICT_FIELDS
 from .stats import is_missing, row_hash
 
-# %% ../nbs/16d_widgets.ipynb #a7591026
+# %% ../nbs/16d_widgets.ipynb #8d275fb7
 def result_rows(
     results, # An `Evaluation`, a result of a comparison, a `DataFrame`, or rows
 )->list[dict]: # Rows as mappings, NaN as `None`; `InputError` where there are none
@@ -31,9 +31,11 @@ def result_rows(
 _esc = lambda o: html.escape(str(o))
 _number = lambda v: '–' if is_missing(v) else f'{v:.2f}'
 
+def _value(v): return ('no','yes')[v] if isinstance(v, bool) else f'{v:.2f}' if isinstance(v, float) else _esc(v)
+
 def _reasons(r):
     "What the judge said of one answer, as HTML"
-    parts = [f"{p.capitalize()} {_number(r.get(f'{p}_score'))}{' (violation)' if r.get(f'{p}_violation') else ''}: " + ', '.join(f'{k.removesuffix("_score").replace("_"," ")} {_number(r[k]) if k.endswith("_score") else _esc(r[k])}' for k in VERDICT_FIELDS[p] if r.get(k) is not None)
+    parts = [f"{p.capitalize()} {_number(r.get(f'{p}_score'))}{' (violation)' if r.get(f'{p}_violation') else ''}: " + ', '.join(f'{k.removesuffix("_score").replace("_"," ")} {_value(r[k])}' for k in VERDICT_FIELDS[p] if r.get(k) is not None)
              for p in PRINCIPLES]
     lost = '; '.join(f'{k}: {v}' for k,v in (r.get('verdict_missing') or {}).items())
     why = r.get('reasoning') or r.get('reasons')
