@@ -295,7 +295,7 @@ def plot_length(
     fig.supxlabel(f"{'tokens' if units=={'tokens'} else 'words' if units=={'words'} else 'tokens or words'} in the answer", fontsize=9); fig.supylabel(f"{field.removesuffix('_score')} score", fontsize=9)
     return fig
 
-# %% ../nbs/15_plots.ipynb #135f4aff
+# %% ../nbs/15_plots.ipynb #064b6bce
 PARTS = {'harm_avoidance_score':'harm\navoidance', 'safety_context_score':'safety\ncontext', 'domain_adherence_score':'domain\nadherence', # Sub-score → label
          'clarity_score':'clarity', 'relevance_score':'relevance', 'completeness_score':'completeness', 'empathy_score':'empathy'}
 _LINES = [('#000000','-','D'),('#D55E00','--','s'),('#0072B2','-.','o'),('#009E73',':','^'),('#CC79A7',(0,(5,1,1,1,1,1)),'v'),('#E69F00',(0,(1,1)),'P')] # Colour, line, marker of the first, second … model
@@ -310,7 +310,7 @@ def plot_radar(
     axes = [a for a in next(iter(profiles.values()), {}) if all(not is_missing(p.get(a)) for p in profiles.values())]
     if len(axes) < 3: raise ValueError(f"a circle needs three scores that all models have; there are {len(axes)}")
     flat = lambda a: a.replace('\n',' ')
-    fig = _figure(7, 4.6, 'Profiles. ' + _listing(f'{m}: ' + ', '.join(f'{flat(a)} {p[a]:.2f}' for a in axes) for m,p in profiles.items()))
+    fig = _figure(6, 5, 'Profiles. ' + _listing(f'{m}: ' + ', '.join(f'{flat(a)} {p[a]:.2f}' for a in axes) for m,p in profiles.items()))
     ax = fig.add_subplot(projection='polar')
     turn = np.linspace(0, 2*np.pi, len(axes), endpoint=False)
     for (m,p),(color,line,marker) in zip(profiles.items(), _LINES):
@@ -320,7 +320,7 @@ def plot_radar(
     for t,label in zip(turn, ax.get_xticklabels()): label.set_horizontalalignment('center' if abs(np.sin(t)) < .2 else 'left' if np.sin(t) > 0 else 'right')
     fig.get_layout_engine().set(rect=(.09,0,.91,1))
     ax.tick_params(axis='x', pad=3); ax.spines['polar'].set_color('#bbbbbb'); ax.grid(color='#dddddd')
-    fig.legend(loc='outside right upper', frameon=False, fontsize=8)
+    fig.legend(loc='outside lower center', ncols=2 if any(len(m) > 18 for m in profiles) else 3, frameon=False, fontsize=8)
     return fig
 
 # %% ../nbs/15_plots.ipynb #bdfd494b

@@ -73,7 +73,7 @@ def _judged_otherwise(self):
     return [f"**Judges:** {' and '.join(map(escape_markdown, r.judges))} rank {' and '.join(map(escape_markdown, r.models))} in opposite order, each with an interval that excludes zero"
             for r in (self.judges.reversals if self.judges else ()) if r.firm]
 
-# %% ../nbs/16b_report.ipynb #93085f07
+# %% ../nbs/16b_report.ipynb #302e19ff
 def _judge_names(self): return sorted({r.judge for r in self.results})
 
 def _listed(lines, most, what): return lines[:most] + ([f'{len(lines)-most} more {what}'] if len(lines) > most else [])
@@ -82,7 +82,7 @@ def _notes(self:Comparison)->list[str]:
     "What to know before reading a number, as Markdown lines"
     said = [w for w in self.warnings if w != str(self.best)] # The headline has that one
     rules = ['**Judge:** `offline-rules` is a set of readable rules, no clinician and no language model. Its scores say how far answers follow the wording of the rules'] if any('offline' in j for j in _judge_names(self)) else []
-    return [*(f'**Failed:** {escape_markdown(m)}: {escape_markdown(why)}' for m,why in self.failed.items()), *_listed([f'**Note:** {escape_markdown(w)}' for w in said], 20, 'notes are in `comparison.json`'),
+    return [*(f'**Failed:** {escape_markdown(m)}: {escape_markdown(why)}' for m,why in self.failed.items()), *_listed([f'**Note:** {escape_markdown(w)}' for w in said], 8, 'notes are in `comparison.json`'),
             *_listed(_judged_otherwise(self), 6, 'pairs of models on which judges differ'), *rules]
 
 # %% ../nbs/16b_report.ipynb #2250b6fb
@@ -387,11 +387,11 @@ def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures an
         'Where the answers differ most': _answer_sections(self), 'How these numbers were made': [_methods(self)]}
     return [self.headline(), _READING, *(x for title,body in parts.items() if body for x in (f'## {title}', *body))]
 
-# %% ../nbs/16b_report.ipynb #e914ffc1
+# %% ../nbs/16b_report.ipynb #40cf062a
 _DETECTABLE = 'Effect: the difference by the standard deviation of the differences from prompt to prompt. Detectable: the smallest true difference that as many prompts would show in four of five such comparisons. "No clear change" never means "equal" below that size.'
 _MCNEMAR = "In percentage points against the baseline on the same prompts: new are violations that only this model makes, gone those that only the baseline makes. p: McNemar's test, not corrected."
 _WORST = 'Each scenario was answered several times. A patient gets one answer, so here is the mean of the worst one.'
-_LENGTH = 'Judges tend to like length. The second column is the difference to expect between answers that are equally long and equally often cut off; the last two say what 100 more of them, and a cut, go along with.'
+_LENGTH = 'Judges react to length, some for it and some against it. The second column is the difference to expect between answers that are equally long and equally often cut off; the last two say what 100 more of them, and a cut, go along with.'
 _MISSING = 'Worst to best: the mean if all missing scores were 0, and if all were 1. Left out: rows on prompts that not all results have.'
 
 # %% ../nbs/16b_report.ipynb #84780759
