@@ -295,7 +295,7 @@ def plot_length(
     fig.supxlabel(f"{'tokens' if units=={'tokens'} else 'words' if units=={'words'} else 'tokens or words'} in the answer", fontsize=9); fig.supylabel(f"{field.removesuffix('_score')} score", fontsize=9)
     return fig
 
-# %% ../nbs/15_plots.ipynb #064b6bce
+# %% ../nbs/15_plots.ipynb #a826c342
 PARTS = {'harm_avoidance_score':'harm\navoidance', 'safety_context_score':'safety\ncontext', 'domain_adherence_score':'domain\nadherence', # Sub-score → label
          'clarity_score':'clarity', 'relevance_score':'relevance', 'completeness_score':'completeness', 'empathy_score':'empathy'}
 _LINES = [('#000000','-','D'),('#D55E00','--','s'),('#0072B2','-.','o'),('#009E73',':','^'),('#CC79A7',(0,(5,1,1,1,1,1)),'v'),('#E69F00',(0,(1,1)),'P')] # Colour, line, marker of the first, second … model
@@ -318,7 +318,7 @@ def plot_radar(
     ax.set_theta_offset(np.pi/2); ax.set_theta_direction(-1); ax.set_ylim(0,1)
     ax.set_xticks(turn, axes); ax.set_yticks([.25,.5,.75,1], ['.25','.5','.75','1'], fontsize=7, color='#555555'); ax.set_rlabel_position(-180/len(axes))
     for t,label in zip(turn, ax.get_xticklabels()): label.set_horizontalalignment('center' if abs(np.sin(t)) < .2 else 'left' if np.sin(t) > 0 else 'right')
-    fig.get_layout_engine().set(rect=(.09,0,.91,1))
+    fig.get_layout_engine().set(rect=(.08,0,.84,1))
     ax.tick_params(axis='x', pad=3); ax.spines['polar'].set_color('#bbbbbb'); ax.grid(color='#dddddd')
     fig.legend(loc='outside lower center', ncols=2 if any(len(m) > 18 for m in profiles) else 3, frameon=False, fontsize=8)
     return fig
