@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
             if $$p -c 'import sys; sys.exit(sys.version_info < (3,11))' 2>/dev/null; then echo $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs clean
+.PHONY: help demo test docs rerun clean
 
 help: ## Show this list
 	@echo "argen: write scenarios, train with GRPO against a written policy, compare with intervals"
@@ -23,6 +23,9 @@ test: $(READY) ## Install into .venv (once), then prove that notebooks, library 
 
 docs: $(READY) ## Build the docs site in _docs/, and README.md from the index notebook
 	@$(BIN)/python .ci/docs.py $(ARGS)
+
+rerun: $(READY) ## Run all notebooks again in place, slow cells included (hours), and say which outputs changed
+	@$(BIN)/python .ci/rerun.py $(ARGS)
 
 clean: ## Remove what can be made again, but not .venv (the installation) or runs (your results)
 	rm -rf _docs _proc build dist
