@@ -213,7 +213,7 @@ def _by_scenario(results):
         parts.append(x)
     return hashes, dict(zip(c, np.moveaxis(np.stack(parts,2), 1, 0)))
 
-# %% ../nbs/16_compare.ipynb #1a13dbf4
+# %% ../nbs/16_compare.ipynb #8b66a408
 def _known(v): return None if v != v else float(v)
 
 def _mean_table(x, counts, kw):
@@ -222,19 +222,25 @@ def _mean_table(x, counts, kw):
     ends = interval_columns(np.hstack(list(x.values())), **kw).reshape(3, len(x), -1)
     return [{k: Estimate(*map(_known, ends[:,j,i]), *counts[k][i], kw['level']) for j,k in enumerate(x)} for i in range(ends.shape[2])]
 
-def _counts(results, inside=None):
-    "Score → (scored, missing) rows of each result, of the prompts `inside`"
-    out = {k:[] for k in SCORES}
+def _counts(results, hashes):
+    "Score → result → two arrays: scored and missing rows of each scenario"
+    import numpy as np
+    at,out = {h:i for i,h in enumerate(hashes)}, {k:[] for k in SCORES}
     for r in results:
-        f = r.frame if inside is None else r.frame[r.frame.prompt_hash.isin(inside)]
+        code = r.frame.prompt_hash.map(at).to_numpy()
+        rows = np.bincount(code, minlength=len(hashes))
         for k in SCORES:
-            n = int(f[f'{k}_score'].notna().sum()) if f'{k}_score' in f else 0
-            out[k].append((n, len(f)-n))
+            n = np.bincount(code[r.frame[f'{k}_score'].notna()], minlength=len(hashes)) if f'{k}_score' in r.frame else 0*rows
+            out[k].append((n, rows-n))
     return out
 
-def _estimate(results, x, kw):
+def _totals(counts, at=slice(None)):
+    "Score → [(scored, missing) rows] of the scenarios `at`"
+    return {k: [(int(n[at].sum()), int(lost[at].sum())) for n,lost in c] for k,c in counts.items()}
+
+def _estimate(results, x, counts, kw):
     "Fill in means, violation rates, bounds, and the worst of several answers"
-    for i,(r,e) in enumerate(zip(results, _mean_table({k:x[k] for k in SCORES}, _counts(results), kw))):
+    for i,(r,e) in enumerate(zip(results, _mean_table({k:x[k] for k in SCORES}, _totals(counts), kw))):
         r.estimates,hashes = e,r.frame.prompt_hash
         r.bounds = {k: Bounds(float(x[f'{k} at 0'][:,i].mean()), float(x[f'{k} at 1'][:,i].mean()), e[k].n_missing, len(r.frame)) for k in SCORES}
         most,least = hashes.value_counts().iloc[[0,-1]]
@@ -269,15 +275,15 @@ def _at_equal_length(x, i, b, level):
         far = x[unit][:,i]-x[unit][:,b]
         if not np.isnan(far).all(): return length_adjusted(x['combined'][:,i]-x['combined'][:,b], far, x['cut'][:,i]-x['cut'][:,b], unit, level)
 
-# %% ../nbs/16_compare.ipynb #dcd3c32c
-def _break_down(results, hashes, x, against, labels, kw):
+# %% ../nbs/16_compare.ipynb #12c0b31c
+def _break_down(results, hashes, x, counts, against, labels, kw):
     "Fill in estimates, and differences of the combined score, by tier and scope"
     import numpy as np
     of = [labels.get(h, (None,None)) for h in hashes]
     for j,key in enumerate(('tier','scope')):
         for g in sorted({o[j] for o in of}, key=lambda v: (v is None, v)):
             at = np.array([o[j]==g for o in of])
-            means = _mean_table({k:x[k][at] for k in SCORES}, _counts(results, {h for h,a in zip(hashes,at) if a}), kw)
+            means = _mean_table({k:x[k][at] for k in SCORES}, _totals(counts, at), kw)
             for r,m in zip(results, means):
                 for k in SCORES: r.groups.setdefault(k,{}).setdefault(key,{})[g] = m[k]
             found = difference_columns((x['combined'][:,list(against)]-x['combined'][:,list(against.values())])[at], **kw) if against else []
@@ -316,7 +322,7 @@ def _recipes(results, base, seeds, kw):
     slim = lambda r: r.frame[['prompt_hash','combined_score']].to_dict('records')
     return {name: repeated([slim(_find(results, run)) for run in runs], slim(base), **kw) for name,runs in (seeds or {}).items()}
 
-# %% ../nbs/16_compare.ipynb #95d04bf9
+# %% ../nbs/16_compare.ipynb #14cf1469
 def compare(
     results:Iterable,          # `Evaluation`s, dicts with their JSON keys, or paths of result files
     baseline:int|str=0,        # Which one the others are compared with: position or name
@@ -336,9 +342,10 @@ def compare(
     kw = dict(level=level, n_resamples=n_resamples, seed=seed)
     for r in results: _restrict(r, shared, labels, policy)
     (hashes,x),against = _by_scenario(results),_against(results, base)
-    _estimate(results, x, kw)
+    counts = _counts(results, hashes)
+    _estimate(results, x, counts, kw)
     _compare_with(results, x, against, kw)
-    _break_down(results, hashes, x, against, labels, kw)
+    _break_down(results, hashes, x, counts, against, labels, kw)
     best = _best(results, base, x, against, kw)
     order = lambda r: (r.judge != base.judge and len(against) < len(results)-1, r.estimates['combined'].mean is None, -(r.estimates['combined'].mean or 0))
     settings = kw | (dict(policy=policy.name, policy_hash=policy.hash) if policy else {})
