@@ -9,7 +9,7 @@ __all__ = ['training_rows', 'grpo_settings', 'step_batch', 'lora_config', 'preci
            'Judged', 'Watched', 'policy_trainer', 'last_checkpoint', 'rewind', 'Training', 'check_judge', 'train',
            'tiny_model']
 
-# %% ../nbs/12_grpo.ipynb #abe66132
+# %% ../nbs/12_grpo.ipynb #6fb4d391
 import importlib.util, json, logging, os, shutil, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from .callbacks import BETA_SCHEDULES, TrainingStopped, WandbRun, beta_callback, live_plot, missing_callback, plot_run, run_callback
-from .chat import conversation, load_model, system_text
+from .chat import PLAIN_TEMPLATE, conversation, load_model, system_text
 from .config import DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, InputError
 from .judge import judge_name, make_judge, offline_judge
 from .policy import Policy, PUBLISHED
 from .records import Response, Scenario, append_jsonl, content_hash, mend_jsonl, open_run, prompt_hash, read_jsonl, read_scenarios, write_json, write_jsonl
-from .rewards import Rewards, reward_functions
+from .rewards import Rewards, mean_present, reward_functions
 from .watch import alarms, watch
 
 # %% ../nbs/12_grpo.ipynb #5ca9635b
@@ -95,7 +95,7 @@ def check_vllm(s:Mapping):
     if not torch.cuda.is_available(): raise InputError("--use_vllm: no GPU here; leave it out, and transformers generates")
     if importlib.util.find_spec('vllm') is None: raise InputError("--use_vllm: vLLM is not installed; `pip install vllm`, or leave it out")
 
-# %% ../nbs/12_grpo.ipynb #7bf3b6a6
+# %% ../nbs/12_grpo.ipynb #e2a2d45c
 _trl_names = ('learning_rate','num_train_epochs','num_iterations','num_generations','per_device_train_batch_size','gradient_accumulation_steps','loss_type','scale_rewards','temperature',
               'max_completion_length','lr_scheduler_type','warmup_steps','gradient_checkpointing','seed','max_steps')
 
@@ -113,7 +113,7 @@ def trl_config(
     if evaluates:
         look = between(s['eval_steps'])
         if s['early_stopping']: save = look # The best can be restored only where it was saved
-        mine |= dict(eval_strategy='steps', eval_steps=look, eval_on_start=True, per_device_eval_batch_size=s['per_device_eval_batch_size'] or s['per_device_train_batch_size'], num_generations_eval=1,
+        mine |= dict(eval_strategy='steps', eval_steps=look, eval_on_start=True, per_device_eval_batch_size=s['per_device_eval_batch_size'] or max(s['per_device_train_batch_size'], s['num_generations']), num_generations_eval=1,
                      metric_for_best_model='eval_reward', greater_is_better=True, load_best_model_at_end=s['early_stopping'])
     if s['lr_scheduler_type'] == 'reduce_lr_on_plateau': mine |= dict(lr_scheduler_kwargs=dict(mode='max', factor=s['lr_plateau_factor'], patience=s['lr_plateau_patience']), warmup_steps=0)
     if s['lr_scheduler_type'] == 'cosine_with_min_lr': mine |= dict(lr_scheduler_kwargs=dict(min_lr_rate=.1))
@@ -249,7 +249,7 @@ def rewind(
     mend_jsonl(path)
     write_jsonl(path, [r for _,r in read_jsonl(path) if r['step'] <= step])
 
-# %% ../nbs/12_grpo.ipynb #e681cf8f
+# %% ../nbs/12_grpo.ipynb #d2d65121
 @dataclass
 class Training:
     "A finished training run"
@@ -279,15 +279,15 @@ class Training:
 
     def _repr_markdown_(self):
         k = max(1, len(self.log)//4)
-        mean = lambda rows,m: (lambda v: sum(v)/len(v) if v else float('nan'))([r[m] for r in rows if m in r])
+        mean = lambda rows,m: '–' if (v := mean_present(r.get(m) for r in rows)) is None else f'{v:.3f}'
         names = ['reward','argen/ahimsa','argen/dharma','argen/helpfulness','argen/truncated_share','argen/missing_share','completions/mean_length']
-        rows = [f"| {m.split('/',1)[-1]} | {mean(self.log[:k],m):.3f} | {mean(self.log[-k:],m):.3f} |" for m in names if any(m in r for r in self.log)]
+        rows = [f"| {m.split('/',1)[-1]} | {mean(self.log[:k],m)} | {mean(self.log[-k:],m)} |" for m in names if any(m in r for r in self.log)]
         more = [f"Held out, {self.evals[0]['eval_watch/n']} answers: reward {self.evals[0]['eval_reward']:.3f} at step {self.evals[0]['step']}, {self.evals[-1]['eval_reward']:.3f} at step {self.evals[-1]['step']}."] if self.evals else []
         if self.ending.get('early'): more.append(f"Stopped early; the model is that of step {self.ending['best_step']} (reward {self.ending['best_reward']:.3f}).")
         more += [f'**Watch**, {a}' for a in self.alarms]
         return f"**{len(self.log)} GRPO steps** → `{Path(self.model).name}`\n\n| mean of {k} steps | first | last |\n|---|---|---|\n" + '\n'.join(rows) + ''.join(f'\n\n{m}' for m in more)
 
-# %% ../nbs/12_grpo.ipynb #6ba59145
+# %% ../nbs/12_grpo.ipynb #f31f0661
 def _settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, separate, own, s):
     "What a run's manifest records, and must be the same when it goes on"
     name,text = system_text(system_prompt)
@@ -312,7 +312,10 @@ def _check_folder(run, manifest):
 
 def _ready(model, judge, scenario, s):
     "The model and its tokenizer; `InputError` when they can't be had, or the judge can't judge"
-    loaded = _load(model, s)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', '.*no chat template')
+        loaded = _load(model, s)
+    if loaded[1].chat_template == PLAIN_TEMPLATE: raise InputError(f"--model {model}: its tokenizer has no chat template; train an instruction-tuned model")
     if judge is not offline_judge and _rank()==0: check_judge(judge, scenario)
     return loaded
 
