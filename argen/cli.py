@@ -45,7 +45,7 @@ def _answers(p):
     p.add_argument('--samples', type=int, default=1, help='answers to each scenario; the summary adds the worst of them (default: 1)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
-# %% ../nbs/18_cli.ipynb #8719b684
+# %% ../nbs/18_cli.ipynb #78553268
 def _generate_flags(p):
     p.add_argument('--datasets', nargs='+', default=['smoke_test'], metavar='NAME', help=f"dataset types to write: {', '.join(DATASETS)} (default: smoke_test)")
     p.add_argument('--count', type=int, help='scenarios of each (default: as the dataset type says)')
@@ -64,7 +64,7 @@ def _generate_flags(p):
     p.add_argument('--duplicate-threshold', type=float, default=.9, help='least cosine of two prompts that say the same (default: 0.9)')
     p.add_argument('--exclude-from-file', nargs='+', default=[], metavar='FILE', help='scenario files that nothing written may repeat')
     p.add_argument('--seed', type=int, default=0, help='the same seed writes the same templates (default: 0)')
-    p.add_argument('--output-dir', default='data', help='folder to write to (default: data)')
+    p.add_argument('--output-dir', default='.', help='folder to write to (default: this one)')
     p.add_argument('--resume', action='store_true', help='go on with the newest unfinished file of each dataset')
 
 # %% ../nbs/18_cli.ipynb #04e6e38a

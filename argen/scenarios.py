@@ -465,13 +465,13 @@ def _known(names, count, settings):
         v = getattr(settings,k)
         if v is not None and not (v >= low and (high is None or v <= high)): raise InputError(f"--{k.replace('_','-')} {v}: give a number {f'in [{low}, {high}]' if high else f'of at least {low}'}")
 
-# %% ../nbs/09_scenarios.ipynb #7d24f20a
+# %% ../nbs/09_scenarios.ipynb #970b2e89
 def generate(
     datasets:str|Sequence[str]=('smoke_test',), # Names from `DATASETS`
     count:int|None=None,               # Rows of each; `None`: as `DATASETS` says
     model:str|Callable='offline',      # Who writes: see `argen.writers.find_writer`
     seed:int=0,                        # The same seed gives the same rows (templates)
-    output_dir:str|Path='data',        # Where to; made if needed
+    output_dir:str|Path='.',           # Where to; made if needed
     exclude_from_file:str|Path|Sequence=(), # Scenario files that nothing written may repeat, not even with another dose
     duplicate_threshold:float|None=DUPLICATE_THRESHOLD, # Least cosine of a repetition, in (0, 1]; `None` compares texts only
     resume:bool=False,                 # Go on with the newest run of each dataset in `output_dir`
