@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/scenarios.html.md"""
 __all__ = ['STEPS', 'ATTEMPTS', 'AVOID', 'IDLE', 'Candidate', 'Steps', 'Funnel', 'Generated', 'quiet', 'Quota', 'held_out_files',
            'Settings', 'generate']
 
-# %% ../nbs/09_scenarios.ipynb #55f3d396
+# %% ../nbs/09_scenarios.ipynb #878d7b1b
 import hashlib, json, threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -21,11 +21,11 @@ from random import Random
 from . import __version__
 from .acceptance import Challenge, Difficulty, Unlabeled, find_evaluator, form_problem, medical_problem, relevance
 from .config import DATASETS, EVALUATOR_MODELS, InputError, RISK_THRESHOLD, SCOPE_SHARES, TIER_SHARES
-from .dedup import DUPLICATE_THRESHOLD, Seen, encoder, near_duplicates, overlap, same_text
+from .dedup import DUPLICATE_THRESHOLD, Seen, encoder, near_duplicates, overlap, plain_words, same_text
 from .records import TIERS, Scenario, append_jsonl, mend_jsonl, open_run, read_jsonl, read_scenarios
 from .writers import LLMWriter, find_writer, wishes
 
-# %% ../nbs/09_scenarios.ipynb #9544b641
+# %% ../nbs/09_scenarios.ipynb #763bcbe4
 @dataclass
 class Candidate:
     "A proposed prompt on its way"
@@ -57,7 +57,7 @@ class Steps:
         cands = [c for c in cands if c.why is None]
         if not cands: return
         prompts,medical = [c.prompt for c in cands],self.risk_threshold is not None
-        vectors = encoder(self.embedding_model)(prompts) if medical or self.seen.threshold is not None else None
+        vectors = encoder(self.embedding_model)([plain_words(p) for p in prompts]) if medical or self.seen.threshold is not None else None
         for c,r in zip(cands, relevance(prompts, self.embedding_model, vectors) if medical else ()): c.made['relevance'] = r
         for i,c in enumerate(cands):
             one = dict(vectors=None if vectors is None else vectors[i:i+1])
@@ -66,11 +66,11 @@ class Steps:
             if c.why is None and medical: c.why = medical_problem(c.made['relevance'], c.scope, self.risk_threshold)
             if c.why is None and (m := self.seen.check([c.prompt], keep, **one)[0]): c.why,c.of = m.how,m.prompt
 
-    def late(self)->list[tuple[Callable,int]]: # With the threads that each may have
+    def late(self)->list[tuple[Callable,int,int]]: # With the threads that each may have, and how many candidates it takes at a time
         "The steps that ask a model, each a function of candidates"
         threads = lambda o: getattr(o,'threads',1)
         steps = ((self.difficulty,self._difficulty,1), (self.tierer,self._tier,threads(self.tierer)), (self.challenge,self._challenge,threads(self.challenge)))
-        return [(f,n) for on,f,n in steps if on]
+        return [(f, n, 16 if n==1 else 1) for on,f,n in steps if on]
 
     def _difficulty(self, cands):
         for c,(why,nll) in zip(cands, self.difficulty.check([c.prompt for c in cands])): c.why,c.made['nll'] = why,nll
@@ -178,7 +178,7 @@ class _Files:
         for r in self.turned_down.values(): rejected[r['reason']] += r.get('count',1)
         return Funnel(self.dataset, self.n, len(self.rows), rejected, ended)
 
-# %% ../nbs/09_scenarios.ipynb #4e290f72
+# %% ../nbs/09_scenarios.ipynb #58e6717a
 def _asker(writer, seed, avoid, seen):
     "A function that asks `writer` for another scenario of the tier and scope of a rejected one"
     def ask(s, slot, attempt):
@@ -193,7 +193,7 @@ def _pass(steps, s):
     "One scenario of a function through all steps; an accepted one is remembered"
     c = Candidate(s.prompt, s.tier, s.scope or (s.provenance or {}).get('intended_scope'), dict(s.provenance or {}))
     steps.early([c], keep='none')
-    for f,_ in steps.late():
+    for f,*_ in steps.late():
         if c.why is None: f([c])
     if c.why is None and c.tier != s.tier: c.why,c.of = 'other tier',c.tier
     if c.why is None: steps.seen.check([c.prompt], keep='all')
@@ -213,13 +213,13 @@ def _fill_slots(files, slots, ask, steps):
             if (s := ask(s, slot, attempt)) is None: break
         files.show()
 
-# %% ../nbs/09_scenarios.ipynb #74739811
+# %% ../nbs/09_scenarios.ipynb #0db0e6a9
 class _Flow:
     "Steps that work side by side, each in threads of its own; what one lets pass goes on to the next"
-    def __init__(self, steps, out=None): # (function of items, threads); no thread: in that of the caller
-        self.fs,self.out,self.over = [f for f,_ in steps],out or SimpleQueue(),False
-        self.queues = [SimpleQueue() if n else None for _,n in steps]
-        self.workers = [threading.Thread(target=self._work, args=(k,16 if n==1 else 1), daemon=True, name='argen-step') for k,(_,n) in enumerate(steps) for _ in range(n)]
+    def __init__(self, steps, out=None): # (function of items, threads, items at a time); no thread: in that of the caller
+        self.fs,self.out,self.over = [f for f,*_ in steps],out or SimpleQueue(),False
+        self.queues = [SimpleQueue() if n else None for _,n,*_ in steps]
+        self.workers = [threading.Thread(target=self._work, args=(k,most), daemon=True, name='argen-step') for k,(_,n,most) in enumerate(steps) for _ in range(n)]
         for w in self.workers: w.start()
 
     def _work(self, k, together):
@@ -282,26 +282,30 @@ class Quota:
 
     def landed(self, tier:str, scope:str): self.under_way[tier,scope] -= 1
 
-# %% ../nbs/09_scenarios.ipynb #f03428f6
+# %% ../nbs/09_scenarios.ipynb #9f82de06
 @dataclass
 class _Draft:
     "Wishes that a writer is asked for together, and what came"
     wishes:list
     got:Sequence=()
     error:str|None=None
+    candidates:Sequence=()
     why:None=None # as a `Candidate` has it
 
 def _ask_for(drafts, writer):
     for d in drafts: d.got,d.error = writer.ask(d.wishes)
 
-def _proposed(d, files, quota, steps):
-    "The sound candidates of an answer, with the early steps behind them; what it lacks is logged"
+def _check(drafts, steps):
+    "The early steps, for what came"
+    for d in drafts:
+        d.candidates = [Candidate(p, w.tier, w.scope, dict(intended_tier=w.tier, intended_scope=w.scope, rider=w.rider, voice=w.voice, theme=w.theme)) for w,p in d.got]
+        steps.early(d.candidates)
+
+def _log_lacking(d, files, quota):
+    "What an answer lacks is not under way any more"
     left = Counter(d.wishes)-Counter(w for w,_ in d.got)
     for w in left.elements(): quota.landed(w.tier, w.scope)
     if left: files.note([dict(slot=0, attempt=len(files.turned_down)+1, reason='no answer', prompt=None, of=d.error or 'fewer than asked for', count=left.total())])
-    cands = [Candidate(p, w.tier, w.scope, dict(intended_tier=w.tier, intended_scope=w.scope, rider=w.rider, voice=w.voice, theme=w.theme)) for w,p in d.got]
-    steps.early(cands)
-    return cands
 
 def _settle(cands, files, quota):
     "Accept candidates that are through, as long as there is room for them"
@@ -333,7 +337,7 @@ def _cost(writer, steps):
     usages = [u for o in askers if (u := getattr(o,'usage',None))]
     return lambda: None if any(u.cost is None for u in usages) or not usages else sum(u.cost for u in usages)
 
-# %% ../nbs/09_scenarios.ipynb #5ec1fda1
+# %% ../nbs/09_scenarios.ipynb #6efa3faa
 def _next_drafts(files, writer, quota, seed):
     "What to ask for now: whole requests while much is under way, what is left in small ones when little is"
     size,flying,rate = writer.batch_size,quota.under_way.total(),len(files.rows)/max(1,files.proposals)
@@ -346,7 +350,7 @@ def _next_drafts(files, writer, quota, seed):
 def _fill_by_asking(files, writer, quota, steps, seed):
     "Ask `writer` for what is missing until nothing is, or there is no hope; returns why it ended early"
     flow,hope,cost,ended = _Flow(steps.late()),_Hope(files, writer, quota),_cost(writer, steps),None
-    writing = _Flow([(partial(_ask_for, writer=writer), writer.threads)], flow.out)
+    writing = _Flow([(partial(_ask_for, writer=writer), writer.threads, 1), (partial(_check, steps=steps), min(1, writer.threads), 1)], flow.out)
     try:
         while quota.total and not (ended := hope.lost()):
             for d in _next_drafts(files, writer, quota, seed): writing.put([d])
@@ -354,7 +358,8 @@ def _fill_by_asking(files, writer, quota, steps, seed):
             if isinstance(got, BaseException): raise got
             for d in [d for d in got if isinstance(d, _Draft)]:
                 hope.last = d.error or hope.last
-                flow.put(_proposed(d, files, quota, steps))
+                _log_lacking(d, files, quota)
+                flow.put(d.candidates)
             if cands := [c for c in got if isinstance(c, Candidate)]:
                 _settle(cands, files, quota)
                 files.show(cost())
