@@ -10,7 +10,7 @@ __all__ = ['result_row', 'summarize', 'Evaluation', 'model_label', 'read_evaluat
            'judge_answers', 'file_name', 'evaluate', 'weights_hash', 'asking_config', 'policy_config', 'read_answers',
            'evaluate_answers']
 
-# %% ../nbs/14_evaluate.ipynb #4968cf90
+# %% ../nbs/14_evaluate.ipynb #ddd01c97
 import hashlib, json, re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from .judge import JudgeUsage, LLMJudge, judge_name, judge_stream, make_judge
 from .policy import Policy, PUBLISHED, score
 from .records import (PRINCIPLES, VERDICT_FIELDS, Response, Scenario, Verdict, append_jsonl, content_hash, mend_jsonl, now, open_run, prompt_hash,
                            read_jsonl, read_scenarios, scenario_from_row, versions, write_json)
-from .stats import mean_interval, rate_interval, worst_at_k
+from .stats import mean_intervals, rate_interval, worst_at_k
 
 # %% ../nbs/14_evaluate.ipynb #926e8ef0
 def result_row(
@@ -43,7 +43,7 @@ def result_row(
                 **v.row(), **raw, **scores, ahimsa_penalty_factor=o.ahimsa_penalty_factor, scope_penalty_factor=o.scope_penalty_factor,
                 verdict_status=v.status, verdict_missing=v.missing)
 
-# %% ../nbs/14_evaluate.ipynb #32305101
+# %% ../nbs/14_evaluate.ipynb #65fa8e79
 _AVERAGES = {f'average_{k}_score':f'{k}_score' for k in (*PRINCIPLES,'combined','clarity','relevance','completeness','empathy','harm_avoidance','safety_context','domain_adherence')}
 
 def _worst(rows, hashes, k, intervals):
@@ -64,8 +64,7 @@ def summarize(
         flags = [r.get(f'{p}_violation') for r in rows]
         rate = rate_interval(flags, groups=hashes)
         out[f'{p}_violations'],out[f'{p}_violation_rate'],intervals[f'{p}_violation_rate'] = sum(f is True for f in flags),rate.mean,asdict(rate)
-    for name,field in _AVERAGES.items():
-        e = mean_interval([r.get(field) for r in rows], hashes)
+    for name,e in mean_intervals({name:[r.get(field) for r in rows] for name,field in _AVERAGES.items()}, hashes).items():
         out[name],intervals[name] = e.mean,asdict(e)
     if (k := 1 + max((r.get('sample') or 0 for r in rows), default=0)) > 1: out['worst_at_k'] = _worst(rows, hashes, k, intervals)
     ends = [r['finish_reason']=='length' for r in rows if r.get('finish_reason')]
