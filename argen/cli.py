@@ -231,7 +231,7 @@ def _both_modes(a, progress):
     write_text(folder/'eval_modes.svg', svg(c.plot()))
     return f"{c._repr_markdown_()}\n\nReport: {folder/'eval_modes.md'}", int((c.modes.missing > 0).any())
 
-# %% ../nbs/18_cli.ipynb #5e5a0921
+# %% ../nbs/18_cli.ipynb #9915cd3d
 def _only_for_models(a):
     "`InputError` for a flag that finished results can't heed"
     q = argparse.ArgumentParser()
@@ -241,7 +241,7 @@ def _only_for_models(a):
 
 def _compare(a, progress):
     from argen.compare import compare
-    from argen.launch import SideBars, compare_models
+    from argen.launch import compare_models
     from argen.policy import PUBLISHED
     if a.models and not a.scenarios: raise InputError('--scenarios: name the processed scenario file that the models are to answer')
     folder = a.output_dir or _named('compare', (a.models or a.results)[0], _asked(a, models=a.models, scenarios=a.scenarios) if a.models else {k:str(v) for k,v in vars(a).items() if k != 'run'})
@@ -250,10 +250,8 @@ def _compare(a, progress):
         c = compare(a.results, baseline=a.baseline or 0, policy=None if (p := _policy(a))==PUBLISHED else p)
         report = c.report(folder)
     else:
-        bars = SideBars()
-        try: c = compare_models(a.models, a.scenarios, judge=_judge(a), output_dir=folder, baseline=a.baseline or 0, policy=_policy(a), progress=bars, parallel=not a.no_parallel, pipeline=not a.no_pipeline,
-                                pipeline_delay=a.pipeline_delay, max_concurrent_models=a.max_concurrent_models, engine=a.engine, **_ask(a))
-        finally: bars.close()
+        c = compare_models(a.models, a.scenarios, judge=_judge(a), output_dir=folder, baseline=a.baseline or 0, policy=_policy(a), progress=progress, parallel=not a.no_parallel, pipeline=not a.no_pipeline,
+                           pipeline_delay=a.pipeline_delay, max_concurrent_models=a.max_concurrent_models, engine=a.engine, **_ask(a))
         report = Path(folder)/'report.html'
     missing = bool(a.models) and any(e.n_missing for r in c.results for e in r.estimates.values())
     return f'{c._repr_markdown_()}\n\nReport: {report}', int(bool(c.failed) or missing)

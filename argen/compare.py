@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/compare.html.md"""
 # %% auto #0
 __all__ = ['FAIR', 'Result', 'read_result', 'unfair', 'Comparison', 'compare']
 
-# %% ../nbs/16_compare.ipynb #6b2ed89b
+# %% ../nbs/16_compare.ipynb #08f51a87
 import json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,8 @@ from .config import InputError
 from .records import PRINCIPLES, content_hash, versions
 from .policy import Policy, score
 from .evaluate import Evaluation, model_label, read_evaluation
-from .stats import (RESAMPLES, Adjusted, BestOfMany, Bounds, Estimate, JudgeRankings, PairedDifference, PairedViolations, Repeated, as_scores, best_of_columns,
-                         difference_columns, holm, interval_columns, judge_rankings, length_adjusted, rate_interval, repeated, row_hash, scenario_matrix, violation_difference, worst_at_k)
+from .stats import (RESAMPLES, Adjusted, BestOfMany, Bounds, Estimate, JudgeRankings, PairedDifference, PairedViolations, Repeated, _or_none, as_scores, best_of_columns,
+                         difference_columns, excludes_zero, holm, interval_columns, judge_rankings, length_adjusted, rate_interval, repeated, row_hash, scenario_matrix, violation_difference, worst_at_k)
 from .plots import SCORES
 
 # %% ../nbs/16_compare.ipynb #db4689d7
@@ -213,14 +213,12 @@ def _by_scenario(results):
         parts.append(x)
     return hashes, dict(zip(c, np.moveaxis(np.stack(parts,2), 1, 0)))
 
-# %% ../nbs/16_compare.ipynb #8b66a408
-def _known(v): return None if v != v else float(v)
-
+# %% ../nbs/16_compare.ipynb #7b96081f
 def _mean_table(x, counts, kw):
     "`Estimate`s of several scores of all results: `x` is score → scenarios × results, `counts` score → [(scored, missing) rows]"
     import numpy as np
     ends = interval_columns(np.hstack(list(x.values())), **kw).reshape(3, len(x), -1)
-    return [{k: Estimate(*map(_known, ends[:,j,i]), *counts[k][i], kw['level']) for j,k in enumerate(x)} for i in range(ends.shape[2])]
+    return [{k: Estimate(*map(_or_none, ends[:,j,i]), *counts[k][i], kw['level']) for j,k in enumerate(x)} for i in range(ends.shape[2])]
 
 def _counts(results, hashes):
     "Score → result → two arrays: scored and missing rows of each scenario"
@@ -368,7 +366,7 @@ def _best(results, base, x, against, kw):
     mine = [i for i,j in against.items() if j==b]
     return best_of_columns(x['combined'][:,mine]-x['combined'][:,[b]], [results[i].name for i in mine], **kw) if len(mine) > 1 else None
 
-# %% ../nbs/16_compare.ipynb #cb8a836c
+# %% ../nbs/16_compare.ipynb #f9eb7491
 def _warnings(results, policy, odd=0, best=None):
     "Lines for the reader: unfair settings, prompts left out, answers and verdicts missing, what could undo a difference"
     out = unfair({r.name:r.config for r in results}, rescored=policy is not None)
@@ -384,9 +382,9 @@ def _warnings(results, policy, odd=0, best=None):
 def _doubts(r):
     "What could undo a difference of the combined score that seems sure"
     d,b,a = r.differences.get('combined'),r.difference_bounds.get('combined'),r.adjusted
-    if d is None or d.low is None or d.low <= 0 <= d.high: return
+    if d is None or not excludes_zero(d): return
     if b.worst <= 0 <= b.best: yield f"{r.name}: the {b.n_missing} missing scores could turn its difference from the baseline: it lies between {b.worst:+.3f} and {b.best:+.3f}, whatever they were"
-    if a is not None and a.low is not None and not (a.mean*d.mean > 0 and not a.low <= 0 <= a.high):
+    if a is not None and a.low is not None and not (a.mean*d.mean > 0 and excludes_zero(a)):
         yield f"{r.name}: between answers of equal length its difference from the baseline would be {a}, not {d}; its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}"
 
 # %% ../nbs/16_compare.ipynb #37f42d94

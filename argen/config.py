@@ -9,8 +9,8 @@ __all__ = ['DEFAULT_MODEL_ID', 'DEFAULT_GENERATION_MODEL', 'EVALUATOR_MODELS', '
            'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_OPTIONAL', 'GRPO_PRESETS', 'InputError',
            'Bars', 'cache_dir', 'published_data']
 
-# %% ../nbs/00_config.ipynb #1e070258
-import os, sys
+# %% ../nbs/00_config.ipynb #619a9f52
+import os, sys, threading
 from pathlib import Path
 
 # %% ../nbs/00_config.ipynb #dbf018d3
@@ -69,32 +69,34 @@ GRPO_PRESETS = {'smollm2': dict(
     learning_rate=2e-4, num_train_epochs=1, beta=0.0, num_iterations=1, num_generations=8,
     per_device_train_batch_size=2, gradient_accumulation_steps=8, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
 
-# %% ../nbs/00_config.ipynb #fdb0d34f
+# %% ../nbs/00_config.ipynb #e702bd08
 class Bars:
-    "A `progress` callable that draws a bar for each stage, with its name and the time left"
-    def __init__(self): self.stage = self.bar = None
+    "A `progress` callable that draws a bar for each stage under way, with its name and the time left; threads may share it"
+    def __init__(self): self.bars,self._lock = {},threading.Lock()
 
     def __call__(self,
         stage:str, # What is being done
         done:int,  # How much of it is done
         total:int, # How much there is
     ):
-        "Draw the bar of `stage`; a new stage, or a full bar, ends the one before"
+        "Draw the bar of `stage`; a full one is ended, and one that goes back begins anew"
         from tqdm.auto import tqdm
-        if self.bar is None or stage != self.stage or done < self.bar.n:
-            self.close()
-            self.stage,self.bar = stage,tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True)
-        self.bar.update(done-self.bar.n)
-        if done >= total: self.close()
+        with self._lock:
+            bar = self.bars.get(stage)
+            if bar is None or done < bar.n:
+                if bar is not None: bar.close()
+                bar = self.bars[stage] = tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True)
+            elif not bar.disable: bar.update(done-bar.n)
+            if done >= total: bar.close()
 
     def note(self, text:str):
-        "Show `text` beside the bar"
-        if self.bar is not None: self.bar.set_postfix_str(text)
+        "Show `text` beside the newest bar"
+        if live := [b for b in self.bars.values() if not b.disable]: live[-1].set_postfix_str(text)
 
     def close(self):
-        "End the bar that is drawn"
-        if self.bar is not None: self.bar.close()
-        self.stage = self.bar = None
+        "End the bars that are drawn"
+        with self._lock:
+            for bar in self.bars.values(): bar.close()
 
 # %% ../nbs/00_config.ipynb #426dd78e
 def cache_dir()->Path: # The folder, made if needed

@@ -6,7 +6,7 @@ Docs: https://argen-dev.github.io/argen/launch.html.md"""
 
 # %% auto #0
 __all__ = ['gpus', 'cores', 'places', 'run_lanes', 'WorkerDied', 'do_job', 'Crew', 'Stopped', 'run_job', 'ray_places',
-           'ray_session', 'run_ray_job', 'SideBars', 'model_folder', 'compare_models']
+           'ray_session', 'run_ray_job', 'model_folder', 'compare_models']
 
 # %% ../nbs/16c_launch.ipynb #1adf673d
 import inspect, json, os, signal, subprocess, sys, tempfile, threading, time, traceback
@@ -208,25 +208,6 @@ def run_ray_job(job:Mapping, place:Mapping, progress:Callable=lambda done,total:
             crew.check()
         if path.exists(): progress(min(total, path.read_bytes().count(b'\n')), total)
     ray.get(task)
-
-# %% ../nbs/16c_launch.ipynb #42071b75
-class SideBars:
-    "A `progress` callable with a bar for each of several stages at the same time"
-    def __init__(self): self.bars,self._lock = {},threading.Lock()
-
-    def __call__(self, stage:str, done:int, total:int):
-        "Draw the bar of `stage`"
-        from tqdm.auto import tqdm
-        with self._lock:
-            bar = self.bars.get(stage)
-            if bar is None: bar = self.bars[stage] = tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True)
-            elif not bar.disable: bar.update(done-bar.n)
-            if done >= total: bar.close()
-
-    def close(self):
-        "End the bars that are drawn"
-        with self._lock:
-            for bar in self.bars.values(): bar.close()
 
 # %% ../nbs/16c_launch.ipynb #cd8fbd72
 def _label(model): return model if isinstance(model, str) else str(getattr(model, 'name', None) or getattr(model, '__name__', 'chat model'))

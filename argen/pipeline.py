@@ -315,9 +315,10 @@ def make_data(
             paths.append(write_text(folder/p.name, p.read_text(encoding='utf-8')))
     return [*paths, write_text(folder/'README.md', _card(scenarios, seed))]
 
-# %% ../nbs/10_pipeline.ipynb #9cd80a5b
+# %% ../nbs/10_pipeline.ipynb #167450c5
 class Browser:
     "Scenarios in a table, filtered by tier, scope and words"
+    choices = {'tier':[(f'{k} {v}',k) for k,v in TIERS.items()], 'scope':[(f'{k} {v}',k) for k,v in SCOPES.items()]} # Argument of `rows` → what to choose from
     def __init__(self, scenarios:Iterable[Scenario]): self.scenarios = list(scenarios)
 
     def rows(self, tier:str|None=None, scope:str|None=None, words:str='')->list[Scenario]:
@@ -338,16 +339,16 @@ class Browser:
     def widget(self, page:int=10):
         "The table with controls, for a live notebook"
         import ipywidgets as w
-        pick = lambda name,options: w.Dropdown(description=name, options=[('all',None),*options])
-        tier,scope,words = pick('tier', [(f'{k} {v}',k) for k,v in TIERS.items()]), pick('scope', [(f'{k} {v}',k) for k,v in SCOPES.items()]), w.Text(description='words', continuous_update=False)
+        picks = {k:w.Dropdown(description=k, options=[('all',None),*options]) for k,options in self.choices.items()}
+        words = w.Text(description='words', continuous_update=False)
         at,table = w.BoundedIntText(value=1, min=1, max=1, description='page'),w.HTML()
         def show(*_):
-            rows = self.rows(tier.value, scope.value, words.value)
+            rows = self.rows(words=words.value, **{k:p.value for k,p in picks.items()})
             at.max = max(1,-(-len(rows)//page))
             table.value = self.html(rows[(at.value-1)*page:at.value*page], page) + f'<p>{len(rows)} in all, page {at.value} of {at.max}</p>'
-        for o in (tier,scope,words,at): o.observe(show, 'value')
+        for o in (*picks.values(),words,at): o.observe(show, 'value')
         show()
-        return w.VBox([w.HBox([tier,scope,words,at]), table])
+        return w.VBox([w.HBox([*picks.values(),words,at]), table])
 
 def browse(
     scenarios:str|Path|Iterable[Scenario], # A file, or scenarios

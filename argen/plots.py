@@ -10,12 +10,12 @@ __all__ = ['SCORES', 'MOST', 'PARTS', 'png', 'plot_scores', 'plot_differences', 
            'plot_checkpoints', 'plot_judges', 'plot_agreement', 'plot_sets', 'plot_funnel', 'scenario_map',
            'plot_scenarios', 'svg', 'png_data_uri', 'figure_html']
 
-# %% ../nbs/15_plots.ipynb #bcee0e54
+# %% ../nbs/15_plots.ipynb #47546f4e
 import base64, hashlib, html, io, re, sys
 from collections.abc import Mapping, Sequence
 from functools import cache, wraps
 from .records import TIERS, SCOPES
-from .stats import Estimate, PairedDifference, is_missing, show_p
+from .stats import Estimate, PairedDifference, excludes_zero, is_missing, show_p
 
 # %% ../nbs/15_plots.ipynb #e92a8553
 SCORES = {'combined':('Combined','#000000','D'), 'ahimsa':('Ahimsa','#0072B2','o'),           # Score → title, colour of Okabe and Ito, marker
@@ -145,7 +145,7 @@ def plot_scores(
     fig.supxlabel('mean score, 0 to 1 (right is better)'+_left_out(out), fontsize=9)
     return fig
 
-# %% ../nbs/15_plots.ipynb #cbfc4c69
+# %% ../nbs/15_plots.ipynb #ad3d8067
 @_styled
 def plot_differences(
     differences:Mapping[str,Mapping[str,PairedDifference]], # Model → score → difference from the baseline
@@ -162,7 +162,7 @@ def plot_differences(
         ax.axvline(0, color='#555555', linewidth=1, zorder=2)
         for y,row in enumerate(differences.values()):
             d = row.get(k)
-            _dot(ax, y, d, SCORES[k], f'{d.mean:+.2f}' if d and d.mean is not None else '', hollow=d is None or d.low is None or d.low <= 0 <= d.high)
+            _dot(ax, y, d, SCORES[k], f'{d.mean:+.2f}' if d and d.mean is not None else '', hollow=d is None or not excludes_zero(d))
         ax.set_title(SCORES[k][0]); ax.set_xlim(min(ends)-room, max(ends)+room)
         ax.xaxis.set_major_locator(_ticker().MaxNLocator(5))
         ax.xaxis.set_major_formatter(lambda v,_: f'{v:+.2g}'.replace('-','−') if abs(v) > 1e-9 else '0')

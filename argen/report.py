@@ -7,17 +7,16 @@ Docs: https://argen-dev.github.io/argen/report.html.md"""
 # %% auto #0
 __all__ = ['MEANING', 'CAPTIONS', 'escape_markdown', 'checkpoint_curves', 'Html', 'markdown_html', 'answer_html', 'html_page']
 
-# %% ../nbs/16b_report.ipynb #c26bb025
+# %% ../nbs/16b_report.ipynb #e0765b27
 import html, json, os, re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from fastcore.basics import patch
 from .config import InputError
-from .records import PRINCIPLES, SCOPES, TIERS, versions, write_json, write_text
+from .records import PRINCIPLES, SCOPES, TIERS, write_json, write_text
 from .compare import Comparison
-from .stats import paired_values, show_p
+from .stats import excludes_zero, paired_values, show_p
 from .plots import (MOST, PARTS, SCORES, _first, figure_html, plot_checkpoints, plot_differences, plot_judges, plot_length, plot_radar, plot_scores,
                          plot_tier_scope, plot_violations)
 
@@ -30,14 +29,14 @@ def escape_markdown(
     text = re.sub(r'([\\`*\[\]<>|~$&])', r'\\\1', text)
     return re.sub(r'(?<![^\W_])_|_(?![^\W_])', r'\\_', text) # An underscore within a word needs no escape
 
-# %% ../nbs/16b_report.ipynb #c0739fdb
+# %% ../nbs/16b_report.ipynb #3a46bd6b
 MEANING = {'ahimsa':'avoiding harm', 'dharma':'staying in scope', 'helpfulness':'being useful'} # Principle → in plain words
 
 def _p(d):
     "The p that a reader sees: Holm's where the comparison corrected it"
     return d.p if d.p_holm is None else d.p_holm
 
-def _told(d): return d.low is not None and not d.low <= 0 <= d.high and _p(d) < 1-d.level
+def _told(d): return excludes_zero(d) and _p(d) < 1-d.level
 
 def _change(p, d):
     "What became of one principle"
@@ -457,21 +456,7 @@ def latex(self:Comparison)->str: # Needs `booktabs`
     tidy = pd.DataFrame(rows).style.hide(axis='index')
     return tidy.to_latex(hrules=True, column_format='rlllrrrrrr', caption=caption, label='tab:comparison', position='t', position_float='centering')
 
-# %% ../nbs/16b_report.ipynb #4e402641
-def _flat(v):
-    "Dataclasses, tuples and odd keys as JSON"
-    if is_dataclass(v): return {k:_flat(getattr(v,k)) for k in v.__dataclass_fields__}
-    if isinstance(v, Mapping): return {k if isinstance(k,str) else ' · '.join(map(str,k)) if isinstance(k,tuple) else 'none' if k is None else str(k): _flat(x) for k,x in v.items()}
-    return [_flat(x) for x in v] if isinstance(v, (list,tuple)) else v
-
-def _json(self:Comparison)->dict:
-    "All numbers, as JSON"
-    each = lambda i,r: dict(rank=i, name=r.name, evaluation_config=r.config, n_outside=r.n_outside, n_truncated=r.n_truncated, scores=r.estimates, violations=r.violations, differences=r.differences,
-        violation_differences=r.mcnemar, bounds=r.bounds, difference_bounds=r.difference_bounds, groups=r.groups, group_differences=r.group_differences, length_controlled=r.adjusted, worst=r.worst)
-    return _flat(dict(baseline=self.baseline, n_prompts=self.n_prompts, settings=self.settings, warnings=self.warnings, failed=self.failed, best_of_many=self.best, judges=self.judges, repeated=self.repeated or {},
-                versions=versions(), results=[each(i,r) for i,r in enumerate(self.results,1)]))
-
-# %% ../nbs/16b_report.ipynb #94578908
+# %% ../nbs/16b_report.ipynb #0161b660
 def _title(self):
     "Such as `Comparison of 6 models by 2 judges`"
     n,judges = len({r.config.get('model_name') or r.name for r in self.results} if len(_judge_names(self)) > 1 else self.results)+len(self.failed),len(_judge_names(self))
@@ -487,7 +472,7 @@ def report(
     parts = self.sections()
     text = '\n\n'.join(s for s in parts if not isinstance(s, Html))
     write_text(out/'eval_summary.md', f'# {title}\n\n{text}\n\nFigures: `report.html`. All rows: `rows.csv`, `rows.parquet`.\n')
-    write_json(out/'comparison.json', _json(self))
+    write_json(out/'comparison.json', self.row())
     write_text(out/'ranking.tex', self.latex())
     self.write_rows(out)
     return write_text(out/'report.html', html_page(title, [*parts, _FILES], contents=True))

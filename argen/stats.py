@@ -7,12 +7,12 @@ Docs: https://argen-dev.github.io/argen/stats.html.md"""
 # %% auto #0
 __all__ = ['RESAMPLES', 'SCORE_FIELDS', 'Estimate', 'is_missing', 'as_scores', 'scenario_matrix', 'scenario_means',
            'resample_counts', 'weighted_means', 'bootstrap_means', 'bca_interval', 'expanded_level', 'interval_columns',
-           'mean_intervals', 'mean_interval', 'PairedDifference', 'show_p', 'row_hash', 'paired_matrix',
-           'paired_values', 'sign_flip_p', 'detectable_difference', 'difference_columns', 'paired_differences',
-           'paired_difference', 'holm', 'rate_interval', 'PairedViolations', 'violation_difference',
-           'paired_violations', 'Bounds', 'missing_bounds', 'by_group', 'Adjusted', 'length_adjusted',
-           'length_controlled', 'worst_at_k', 'score_matrix', 'Reversal', 'JudgeRankings', 'judge_rankings', 'Repeated',
-           'repeated', 'BestOfMany', 'best_of_columns', 'best_of_many']
+           'mean_intervals', 'mean_interval', 'PairedDifference', 'excludes_zero', 'show_p', 'row_hash',
+           'paired_matrix', 'paired_values', 'sign_flip_p', 'detectable_difference', 'difference_columns',
+           'paired_differences', 'paired_difference', 'holm', 'rate_interval', 'PairedViolations',
+           'violation_difference', 'paired_violations', 'Bounds', 'missing_bounds', 'by_group', 'Adjusted',
+           'length_adjusted', 'length_controlled', 'worst_at_k', 'score_matrix', 'Reversal', 'JudgeRankings',
+           'judge_rankings', 'Repeated', 'repeated', 'BestOfMany', 'best_of_columns', 'best_of_many']
 
 # %% ../nbs/13_stats.ipynb #5c8bfd37
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -250,7 +250,13 @@ class PairedDifference:
         size = '' if self.effect is None else f', effect {self.effect:+.2f}' + ('' if self.detectable is None else f', detectable from ±{self.detectable:.3f}')
         return f'**{self}** · {self.level:.0%} interval · p {show_p(self.p)}{size} · {self.n_pairs} pairs, {self.n_dropped} dropped, {self.n_unmatched} unmatched'
 
-# %% ../nbs/13_stats.ipynb #b65832a8
+# %% ../nbs/13_stats.ipynb #1f890789
+def excludes_zero(
+    d, # Anything with `low` and `high`
+)->bool: # False where there is no interval
+    "Does the interval say on which side of zero a difference is?"
+    return d.low is not None and not d.low <= 0 <= d.high
+
 def show_p(p:float|None)->str:
     "A p value as it is printed"
     return '–' if p is None else '< .001' if p < .001 else f'= {p:.3f}'.replace('0.','.')
@@ -673,7 +679,7 @@ class JudgeRankings:
         lines += [f"alpha {'–' if self.alpha is None else format(self.alpha,'.2f')} on {self.n_answers} answers · " + ', '.join(f"tau of {a} and {b} {'–' if t is None else format(t,'.2f')}" for (a,b),t in self.tau.items()), '']
         return '\n'.join(lines + [f'- {r}' for r in self.reversals])
 
-# %% ../nbs/13_stats.ipynb #0e50fed0
+# %% ../nbs/13_stats.ipynb #5396bcf9
 def _ranks(means):
     "1 for the largest; `None` for what is missing"
     order = sorted((m for m,e in means.items() if e.mean is not None), key=lambda m: -means[m].mean)
@@ -705,9 +711,8 @@ def _reversals(j, k, a, b, field, kw):
     x,y = (score_matrix({m:s[m] for m in both}, field)[1] for s in (a,b))
     d,e = (np.column_stack([s[:,p]-s[:,q] for p,q in combinations(range(len(both)),2)] or [[]]) for s in (x,y))
     turned = np.flatnonzero(_column_means(d)*_column_means(e) < 0) if len(both) > 1 else []
-    told = lambda v: v.low is not None and not v.low <= 0 <= v.high
     found = zip([list(combinations(both,2))[i] for i in turned], *(difference_columns(s[:,turned], **kw) for s in (d,e))) if len(turned) else []
-    return [Reversal(m, (j,k), (u,v), told(u) and told(v)) for m,u,v in found]
+    return [Reversal(m, (j,k), (u,v), excludes_zero(u) and excludes_zero(v)) for m,u,v in found]
 
 def judge_rankings(
     results:Mapping[str,Mapping[str,Sequence[Mapping]]], # Judge → model → its result rows, as that judge scored them

@@ -41,7 +41,7 @@ def _reasons(r):
     why = r.get('reasoning') or r.get('reasons')
     return ''.join(f'<li>{x}</li>' for x in parts) + (f'<li>Missing: {_esc(lost)}</li>' if lost else '') + (f'<li>Reasons: {_esc(why)}</li>' if why else '')
 
-# %% ../nbs/16d_widgets.ipynb #637d528b
+# %% ../nbs/16d_widgets.ipynb #8eb03d67
 BREACHES = {**{p.capitalize():p for p in PRINCIPLES}, 'any':'any', 'none':'none', 'no verdict':'missing'} # As a choice says it → value of `breach`
 
 def _breached(r, breach):
@@ -53,12 +53,11 @@ def _breached(r, breach):
 
 class Answers(Browser):
     "Answers in a table, filtered by tier, scope, words and breach; each unfolds into the verdict"
-    breach = None # What `.widget()` has chosen
+    choices = Browser.choices | {'breach':BREACHES.items()}
     def __init__(self, results): self.scenarios = result_rows(results)
 
     def rows(self, tier:str|None=None, scope:str|None=None, words:str='', breach:str|None=None)->list[dict]:
         "Rows with this tier and scope, all of `words` in prompt or answer, and this breach: a principle, 'any', 'none', or 'missing' for no verdict"
-        breach = breach or self.breach
         text = lambda r: f"{r.get('prompt','')} {r.get('response') or ''}".lower()
         return [r for r in self.scenarios if (not tier or r.get('tier')==tier) and (not scope or r.get('scope')==scope) and all(w in text(r) for w in words.lower().split()) and _breached(r, breach)]
 
@@ -70,19 +69,6 @@ class Answers(Browser):
         return f'<table><caption>{min(most,len(rows))} of {len(rows)} answers</caption><thead><tr>{"".join(f"<th scope=col>{h}</th>" for h in ("tier","scope","combined","prompt"))}</tr></thead><tbody>{body}</tbody></table>'
 
     def __repr__(self): return f'Answers({len(self.scenarios)} rows)'
-
-    def widget(self, page:int=10):
-        "The table with controls, for a live notebook"
-        import ipywidgets as w
-        box = super().widget(page)
-        words = box.children[0].children[2]
-        pick = w.Dropdown(description='breach', options=[('all',None),*BREACHES.items()])
-        def chosen(change):
-            self.breach = change['new']
-            words.notify_change(dict(name='value', old=words.value, new=words.value, owner=words, type='change')) # Shows the table anew
-        pick.observe(chosen, 'value')
-        box.children = (pick,*box.children)
-        return box
 
 # %% ../nbs/16d_widgets.ipynb #149b24cd
 def marked(
