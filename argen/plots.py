@@ -10,12 +10,12 @@ __all__ = ['SCORES', 'MOST', 'PARTS', 'png', 'plot_scores', 'plot_differences', 
            'plot_checkpoints', 'plot_judges', 'plot_agreement', 'plot_sets', 'plot_funnel', 'scenario_map',
            'plot_scenarios', 'svg', 'png_data_uri', 'figure_html']
 
-# %% ../nbs/15_plots.ipynb #47546f4e
+# %% ../nbs/15_plots.ipynb #5fa8c94e
 import base64, hashlib, html, io, re, sys
 from collections.abc import Mapping, Sequence
 from functools import cache, wraps
 from .records import TIERS, SCOPES
-from .stats import Estimate, PairedDifference, excludes_zero, is_missing, show_p
+from .stats import Estimate, PairedDifference, corrected_p, excludes_zero, is_missing, show_p
 
 # %% ../nbs/15_plots.ipynb #e92a8553
 SCORES = {'combined':('Combined','#000000','D'), 'ahimsa':('Ahimsa','#0072B2','o'),           # Score → title, colour of Okabe and Ito, marker
@@ -145,7 +145,7 @@ def plot_scores(
     fig.supxlabel('mean score, 0 to 1 (right is better)'+_left_out(out), fontsize=9)
     return fig
 
-# %% ../nbs/15_plots.ipynb #ad3d8067
+# %% ../nbs/15_plots.ipynb #d57f88c6
 @_styled
 def plot_differences(
     differences:Mapping[str,Mapping[str,PairedDifference]], # Model → score → difference from the baseline
@@ -154,7 +154,7 @@ def plot_differences(
     "Paired differences from the baseline with their intervals, a panel a score"
     differences,out = _first(differences)
     keys = _present(differences)
-    alt = f'Paired differences from {baseline}, with intervals. ' + _listing(f"{m}: " + ', '.join(f"{SCORES[k][0]} {row[k]}, p {show_p(row[k].p)}" for k in keys if k in row) for m,row in differences.items())
+    alt = f'Paired differences from {baseline}, with intervals. ' + _listing(f"{m}: " + ', '.join(f"{SCORES[k][0]} {row[k]}, p {show_p(corrected_p(row[k]))}" for k in keys if k in row) for m,row in differences.items())
     fig,axs = _panels(keys, list(differences), min(2,len(keys)), alt)
     ends = [0,.02,-.02] + [v for row in differences.values() for d in row.values() for v in (d.mean,d.low,d.high) if v is not None]
     room = .12*(max(ends)-min(ends))

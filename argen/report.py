@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/report.html.md"""
 # %% auto #0
 __all__ = ['MEANING', 'CAPTIONS', 'escape_markdown', 'checkpoint_curves', 'Html', 'markdown_html', 'answer_html', 'html_page']
 
-# %% ../nbs/16b_report.ipynb #e0765b27
+# %% ../nbs/16b_report.ipynb #30eb3dec
 import html, json, os, re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from .config import InputError
 from .records import PRINCIPLES, SCOPES, TIERS, write_json, write_text
 from .compare import Comparison
-from .stats import excludes_zero, paired_values, show_p
+from .stats import corrected_p, excludes_zero, paired_values, show_p
 from .plots import (MOST, PARTS, SCORES, _first, figure_html, plot_checkpoints, plot_differences, plot_judges, plot_length, plot_radar, plot_scores,
                          plot_tier_scope, plot_violations)
 
@@ -29,14 +29,10 @@ def escape_markdown(
     text = re.sub(r'([\\`*\[\]<>|~$&])', r'\\\1', text)
     return re.sub(r'(?<![^\W_])_|_(?![^\W_])', r'\\_', text) # An underscore within a word needs no escape
 
-# %% ../nbs/16b_report.ipynb #3a46bd6b
+# %% ../nbs/16b_report.ipynb #31dca192
 MEANING = {'ahimsa':'avoiding harm', 'dharma':'staying in scope', 'helpfulness':'being useful'} # Principle → in plain words
 
-def _p(d):
-    "The p that a reader sees: Holm's where the comparison corrected it"
-    return d.p if d.p_holm is None else d.p_holm
-
-def _told(d): return excludes_zero(d) and _p(d) < 1-d.level
+def _told(d): return excludes_zero(d) and corrected_p(d) < 1-d.level
 
 def _change(p, d):
     "What became of one principle"
@@ -45,7 +41,7 @@ def _change(p, d):
     if not _told(d): return f'{name} ({MEANING[p]}) shows no clear change ({d.mean:+.3f})'
     return f"{name} ({MEANING[p]}) {'rose' if d.mean > 0 else 'fell'} by {abs(d.mean):.3f}"
 
-# %% ../nbs/16b_report.ipynb #d0e72c3d
+# %% ../nbs/16b_report.ipynb #1706bc5e
 @patch
 def headline(self:Comparison)->str: # Markdown
     "What can be said of the best model against the baseline, in a few plain sentences"
@@ -55,8 +51,8 @@ def headline(self:Comparison)->str: # Markdown
     d,name = r.differences['combined'],escape_markdown(r.name)
     if d.mean is None: return f'No prompt has a combined score both for **{name}** and for **{base}**.'
     span = '' if d.low is None else f'{d.level:.0%} interval {d.low:+.3f} to {d.high:+.3f}, '
-    if _told(d): first = f"**{name}** scores {'higher' if d.mean > 0 else 'lower'} than **{base}**: {abs(d.mean):.3f} {'more' if d.mean > 0 else 'less'}, on a scale from 0 to 1, over the same {d.n_pairs:,} prompts ({span}p {show_p(_p(d))})."
-    else: first = f"These {d.n_pairs:,} prompts can't tell **{name}** from **{base}**: {d.mean:+.3f} ({span}p {show_p(_p(d))})."
+    if _told(d): first = f"**{name}** scores {'higher' if d.mean > 0 else 'lower'} than **{base}**: {abs(d.mean):.3f} {'more' if d.mean > 0 else 'less'}, on a scale from 0 to 1, over the same {d.n_pairs:,} prompts ({span}p {show_p(corrected_p(d))})."
+    else: first = f"These {d.n_pairs:,} prompts can't tell **{name}** from **{base}**: {d.mean:+.3f} ({span}p {show_p(corrected_p(d))})."
     return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_flattered(self, others)}"
 
 def _flattered(self, others):
@@ -84,7 +80,7 @@ def _notes(self:Comparison)->list[str]:
     return [*(f'**Failed:** {escape_markdown(m)}: {escape_markdown(why)}' for m,why in self.failed.items()), *_listed([f'**Note:** {escape_markdown(w)}' for w in said], 8, 'notes are in `comparison.json`'),
             *_listed(_judged_otherwise(self), 6, 'pairs of models on which judges differ'), *rules]
 
-# %% ../nbs/16b_report.ipynb #2250b6fb
+# %% ../nbs/16b_report.ipynb #5eefd685
 def _md_table(head, rows):
     return '\n'.join(['| '+' | '.join(head)+' |', '|'+'|'.join('---' if i < 2 else '--:' for i in range(len(head)))+'|', *('| '+' | '.join(map(str,r))+' |' for r in rows)])
 
@@ -92,7 +88,7 @@ def _cell(e): return '–' if e is None else str(e).replace(', ', ',\u00a0') # A
 
 def _percent(e): return '–' if e.mean is None else f'{e.mean:.0%}'
 
-def _p_cell(d): return '' if d is None else show_p(_p(d)).removeprefix('= ').replace(' ', '\u00a0')
+def _p_cell(d): return '' if d is None else show_p(corrected_p(d)).removeprefix('= ').replace(' ', '\u00a0')
 
 def _main_table(self:Comparison)->str:
     "Rank, combined score, difference from the baseline, violations and counts, as Markdown"

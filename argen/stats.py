@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/stats.html.md"""
 # %% auto #0
 __all__ = ['RESAMPLES', 'SCORE_FIELDS', 'Estimate', 'is_missing', 'as_scores', 'scenario_matrix', 'scenario_means',
            'resample_counts', 'weighted_means', 'bootstrap_means', 'bca_interval', 'expanded_level', 'interval_columns',
-           'mean_intervals', 'mean_interval', 'PairedDifference', 'excludes_zero', 'show_p', 'row_hash',
+           'mean_intervals', 'mean_interval', 'PairedDifference', 'excludes_zero', 'corrected_p', 'show_p', 'row_hash',
            'paired_matrix', 'paired_values', 'sign_flip_p', 'detectable_difference', 'difference_columns',
            'paired_differences', 'paired_difference', 'holm', 'rate_interval', 'PairedViolations',
            'violation_difference', 'paired_violations', 'Bounds', 'missing_bounds', 'by_group', 'Adjusted',
@@ -250,12 +250,18 @@ class PairedDifference:
         size = '' if self.effect is None else f', effect {self.effect:+.2f}' + ('' if self.detectable is None else f', detectable from ±{self.detectable:.3f}')
         return f'**{self}** · {self.level:.0%} interval · p {show_p(self.p)}{size} · {self.n_pairs} pairs, {self.n_dropped} dropped, {self.n_unmatched} unmatched'
 
-# %% ../nbs/13_stats.ipynb #1f890789
+# %% ../nbs/13_stats.ipynb #3cfdcb9d
 def excludes_zero(
     d, # Anything with `low` and `high`
 )->bool: # False where there is no interval
     "Does the interval say on which side of zero a difference is?"
     return d.low is not None and not d.low <= 0 <= d.high
+
+def corrected_p(
+    d, # Anything with `p` and `p_holm`
+)->float|None: # Holm's where a comparison corrected it, else `p`
+    "The p that a reader should see"
+    return d.p if d.p_holm is None else d.p_holm
 
 def show_p(p:float|None)->str:
     "A p value as it is printed"
