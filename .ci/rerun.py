@@ -17,7 +17,7 @@ def outputs(path):
 def rerun(path, flags, timeout):
     "Run one notebook in place; returns (did it pass, ids of cells whose outputs changed)"
     before = outputs(path)
-    cmd = [BIN/'nbdev-test', path.relative_to(ROOT), '--save', *(['--flags',flags] if flags else [])]
+    cmd = [BIN/'nbdev-test', path.relative_to(ROOT), '--save', '--cell-timeout', '0', *(['--flags',flags] if flags else [])]
     try: passed = subprocess.run(list(map(str,cmd)), cwd=ROOT, env=environ(2), timeout=timeout).returncode==0
     except subprocess.TimeoutExpired: passed = False
     if passed: subprocess.run([str(BIN/'nbdev-clean'), '--fname', str(path)], cwd=ROOT, check=True)
@@ -27,7 +27,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('notebooks', nargs='*', help='these only')
     p.add_argument('--flags', default='slow', help='cells to run besides those without a flag (default: slow)')
-    p.add_argument('--timeout', type=int, default=3600, help='seconds for one notebook (default: 3600)')
+    p.add_argument('--timeout', type=int, default=14400, help='seconds for one notebook (default: 14400; training three seeds takes most of it)')
     a = p.parse_args()
     rows = []
     for n in [Path(o).resolve() for o in a.notebooks] or notebooks():

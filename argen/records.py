@@ -9,12 +9,13 @@ __all__ = ['TIERS', 'SCOPES', 'VERDICT_FIELDS', 'PRINCIPLES', 'PACKAGES', 'promp
            'Verdict', 'Scores', 'read_jsonl', 'scenario_from_row', 'Scenarios', 'read_scenarios', 'write_text',
            'write_json', 'write_jsonl', 'append_jsonl', 'mend_jsonl', 'versions', 'content_hash', 'now', 'open_run']
 
-# %% ../nbs/01_records.ipynb #20d7e5ba
+# %% ../nbs/01_records.ipynb #14e4f362
 import codecs, hashlib, json, os, time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from fastcore.basics import patch
 from .config import InputError
 
 # %% ../nbs/01_records.ipynb #796ce7bb
@@ -51,7 +52,7 @@ class Scenario:
 
 _scenario_fields = ['id','prompt','tier','scope','prompt_hash','dataset','provenance']
 
-# %% ../nbs/01_records.ipynb #a682ad46
+# %% ../nbs/01_records.ipynb #4a62e2c5
 @dataclass(slots=True)
 class Response:
     "What a model answered to one scenario, and how it was asked"
@@ -64,6 +65,11 @@ class Response:
     system_prompt:str|None = None          # Its name, or 'custom'
     system_prompt_hash:str|None = None     # SHA-1 of its bytes
     error:str|None = None                  # Why there is no answer
+
+    def _repr_markdown_(self):
+        about = [self.model, self.system_prompt and f'{self.system_prompt} prompt', self.completion_tokens is not None and f'{self.completion_tokens} tokens', self.finish_reason=='length' and 'cut off at its limit']
+        said = f'*no answer: {self.error}*' if self.error else '> '+(self.text.strip() or '(empty)').replace('\n','\n> ')
+        return '\n\n'.join(filter(None, (said, ' · '.join(filter(None, about)))))
 
 # %% ../nbs/01_records.ipynb #1079c68e
 _unit,_bool = 'a number in [0, 1]','true or false'
@@ -132,6 +138,14 @@ class Verdict:
     def row(self)->dict:
         "As JSON fields, those that are `None` or empty left out"
         return {f.name:v for f in fields(self) if (v := getattr(self,f.name)) not in (None, {})}
+
+# %% ../nbs/01_records.ipynb #122b512b
+@patch
+def _repr_markdown_(self:Verdict):
+    say = lambda k,v: f"{k.removesuffix('_score').replace('_',' ')}: {'yes' if v is True else 'no' if v is False else v}"
+    cell = lambda p,kinds: f'*missing: {self.missing[p]}*' if p in self.missing else ' · '.join(say(k, getattr(self,k)) for k in kinds)
+    lines = ['| principle | '+(self.judge or 'verdict')+' |', '|---|---|', *(f'| {p.capitalize()} | '+cell(p,kinds).replace('|','\\|').replace('\n',' ')+' |' for p,kinds in VERDICT_FIELDS.items())]
+    return '\n'.join(lines + (['', self.reasoning] if self.reasoning else []))
 
 # %% ../nbs/01_records.ipynb #f3c3f425
 @dataclass(slots=True, frozen=True)
