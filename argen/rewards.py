@@ -76,15 +76,15 @@ def verdicts(self:Rewards, pairs:Sequence[tuple[Scenario,Response]])->tuple[list
     took = max(b for _,b in spans)-min(a for a,_ in spans) if spans else self.deadline
     return out, dict(judge_wait=time.monotonic()-begun, judge_seconds=took)
 
-# %% ../nbs/11_rewards.ipynb #bc9f19a4
+# %% ../nbs/11_rewards.ipynb #8083d9c8
 @patch
 def scores(self:Rewards, completions, question, tier, scope, completion_ids=None, trainer_state=None, log_metric=None, **columns)->list:
     "`Scores` for each completion of one batch; `rows` then says what was scored"
     texts = [c if isinstance(c,str) else c[-1]['content'] for c in completions]
     step = getattr(trainer_state,'global_step',None)
-    key = (step, tuple(texts), tuple(question))
-    if key == self._key: return self._scores
     ends = [self.finish_reason(o) for o in completion_ids or [None]*len(texts)]
+    key = (step, *zip(texts, question, tier, scope, ends))
+    if key == self._key: return self._scores
     pairs = [(Scenario(q,t,s), Response(x,e)) for q,t,s,x,e in zip(question,tier,scope,texts,ends)]
     verdicts,took = self.verdicts(pairs)
     scores = [score(v,t,s,self.policy) for v,t,s in zip(verdicts,tier,scope)]
@@ -124,7 +124,13 @@ def batch_metrics(
     out['words'] = mean_present(len(r.text.split()) for _,r in pairs)
     return {f'argen/{k}':float(v) for k,v in out.items() if v is not None}
 
-# %% ../nbs/11_rewards.ipynb #879f904b
+# %% ../nbs/11_rewards.ipynb #a6d6b3a8
+def _own(f, columns):
+    "Scores of an own reward function, one for each completion"
+    out,m = list(f(**columns)),len(columns['completions'])
+    if len(out) != m: raise InputError(f"{f.__name__}: {len(out)} scores for {m} completions; return one for each, None where there is none")
+    return out
+
 def reward_functions(
     rewards:Rewards,
     separate:bool=False,          # One function for each principle instead of one for all
@@ -143,8 +149,8 @@ def reward_functions(
     def table(**columns):
         scores = rewards.scores(**{k:v for k,v in columns.items() if k != 'prompts'})
         if scores is not last[0]:
-            rows = list(zip(*[[getattr(s,k) for s in scores] for k,_ in fields], *[f(**columns) for f in funcs]))
-            keep = [None not in r and (not fields or s.combined is not None) for r,s in zip(rows,scores)]
+            rows = list(zip(*[[getattr(s,k) for s in scores] for k,_ in fields], *[_own(f,columns) for f in funcs]))
+            keep = [all(v is not None and v==v for v in r) and (not fields or s.combined is not None) for r,s in zip(rows,scores)] # NaN differs from itself
             last[:] = scores, [[v if k else None for v,k in zip(c,keep)] for c in zip(*rows)]
         return last[1]
     def make(n, name):
