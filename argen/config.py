@@ -108,9 +108,11 @@ def cache_dir()->Path: # The folder, made if needed
     except OSError as e: raise InputError(f"{path}: can't make the cache folder ({e.strerror}); set ARGEN_CACHE to a folder you can write to") from None
     return path
 
-# %% ../nbs/00_config.ipynb #bd431b9b
-def published_data()->Path|None: # The folder, or None where it is absent
-    "The published argen-demo data, to measure with: `$ARGEN_PUBLISHED`, or `shared/data/published` beside a parent folder"
-    if o := os.environ.get('ARGEN_PUBLISHED'): return Path(o)
+# %% ../nbs/00_config.ipynb #0a035bc9
+def published_data()->Path|None: # The folder, or `None` where it is absent; raises `InputError` when the variable names no folder
+    "The published argen-demo data, to measure with, in the folder that `$ARGEN_PUBLISHED` names"
+    if o := os.environ.get('ARGEN_PUBLISHED'):
+        if (path := Path(o).expanduser()).is_dir(): return path
+        raise InputError(f"ARGEN_PUBLISHED={o}: no such folder; correct the variable, or unset it to skip the measurements")
     places = (p/'shared'/'data'/'published' for p in [Path.cwd(), *Path.cwd().parents])
     return next((p for p in places if p.is_dir()), None)
