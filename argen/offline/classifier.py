@@ -6,9 +6,9 @@ Docs: https://argen-dev.github.io/argen/offline_classifier.html.md"""
 
 # %% auto #0
 __all__ = ['CONTRACTED', 'UNMARKED', 'NUMBERS', 'S1_TOPICS', 'S2_TOPICS', 'S3_TOPICS', 'TOPIC_SCOPE', 'SIGNS', 'IMPLIES',
-           'NEGATIONS', 'NOT_NEGATIONS', 'DISTANCES', 'EMERGENT', 'URGENT', 'CLINICAL', 'VANTAGE', 'SETTING', 'PATIENT',
-           'words', 'Hit', 'Vocabulary', 'vocabulary', 'find', 'topics', 'signs', 'classify_tier', 'classify_scope',
-           'Decision', 'explain', 'classify']
+           'NEGATIONS', 'NOT_NEGATIONS', 'DISTANCES', 'FORETOLD', 'HINDERED', 'SHOWN', 'EMERGENT', 'URGENT', 'CLINICAL',
+           'VANTAGE', 'SETTING', 'PATIENT', 'words', 'Hit', 'Vocabulary', 'vocabulary', 'find', 'topics', 'signs',
+           'classify_tier', 'classify_scope', 'Decision', 'explain', 'classify']
 
 # %% ../../nbs/05_offline_classifier.ipynb #63897ceb
 import re
@@ -16,8 +16,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# %% ../../nbs/05_offline_classifier.ipynb #ee5a21af
-_word = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?|[.!?;,]|\n+")
+# %% ../../nbs/05_offline_classifier.ipynb #82cc9a8e
+_word = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?|[.!?;:,]|\n+")
 _auxiliary = 'do does did is are was were has have had could would should'.split()
 CONTRACTED = {(a,'not'):a+"n't" for a in _auxiliary} | {('can','not'):"can't", ('will','not'):"won't", ('i','am'):"i'm", ('i','have'):"i've"}
 UNMARKED = {a+'nt':a+"n't" for a in _auxiliary+['ca','wo']} | {'cannot':"can't", 'im':"i'm", 'ive':"i've"} # typed without the apostrophe
@@ -28,7 +28,7 @@ def words(
     "Cut `text` into the words and sentence marks that vocabularies are matched on"
     res = []
     for w in _word.findall(text.lower().replace('’',"'")):
-        if w in '!?;' or w[0]=='\n': w = '.'
+        if w in '!?;:' or w[0]=='\n': w = '.'
         if w.endswith("'s"): w = w[:-2]
         w = UNMARKED.get(w,w)
         if w in ('not','am','have') and res and (short:=CONTRACTED.get((res[-1],w))): res[-1] = short
@@ -303,9 +303,9 @@ SIGNS |= {
     'foot drop': '''foot ~ drag dragging drop, down one leg, down my leg, down his leg, down her leg, sciatica''',
 }
 
-# %% ../../nbs/05_offline_classifier.ipynb #a3f4c1af
+# %% ../../nbs/05_offline_classifier.ipynb #59d0238f
 SIGNS |= {
-    'severe bleeding': '''bleeding a lot, bleeding heavily, heavy bleeding, bleeding badly, won't stop bleeding, bleeding won't stop, can't stop the bleeding, spurting, gushing, pouring blood, soaking through,
+    'severe bleeding': '''nothing can stop the bleeding, nothing stops the bleeding, bleeding a lot, bleeding heavily, heavy bleeding, bleeding badly, won't stop bleeding, bleeding won't stop, can't stop the bleeding, spurting, gushing, pouring blood, soaking through,
         soaking a pad, soaked through, coughing up blood, vomiting blood, throwing up blood, vomited blood, coughed up blood, coffee grounds,
         mouthful cupful toilet ~ blood, passing clots, clot ~ size, large amount ~ blood, coughing coughed cough ~ blood, threw throwing vomit ~ blood''',
     'black stool': '''tarry, black stool, black and tarry, tarry stool, stool ~ black tarry dark''',
@@ -453,26 +453,36 @@ SIGNS |= {
     'no hurry': '''just curious, once in a while, now and then, sometimes, occasional, occasionally, want to know, wants to know, wonder, wonders, wondering, is it normal, is that normal, want ideas, wants ideas, tips''',
 }
 
-# %% ../../nbs/05_offline_classifier.ipynb #378b92ae
+# %% ../../nbs/05_offline_classifier.ipynb #a500cf78
 IMPLIES = {'crushing chest pain':['chest pain'], 'cannot breathe':['breathless'], 'allergic airway':['breathless'], 'blocked airway':['breathless'], 'very high fever':['high fever','fever'], 'high fever':['fever'],
-           'rigors':['chills'], 'toxic shock':['fever'], 'terrible headache':['headache'], 'infant':['child'], 'newborn':['infant','child'], 'strep throat':['sore throat'], 'fainted':['dizzy'],
+           'rigors':['chills'], 'terrible headache':['headache'], 'infant':['child'], 'newborn':['infant','child'], 'strep throat':['sore throat'], 'fainted':['dizzy'],
            'unresponsive':['drowsy'], 'severe bleeding':['bleeding'], 'blood where it should not be':['bleeding'], 'very high blood pressure':['high blood pressure'], 'inconsolable':['child'], 'black stool':['bleeding']}
 _signs = vocabulary(SIGNS)
 
-# %% ../../nbs/05_offline_classifier.ipynb #7fff93d4
+# %% ../../nbs/05_offline_classifier.ipynb #e69130eb
 NEGATIONS = frozenset("no not without never denies deny denied don't doesn't didn't haven't hasn't hadn't isn't wasn't aren't nor".split())
 NOT_NEGATIONS = frozenset('sure just only know help helping helped think want if because certain idea matter longer'.split()) # `not sure if it's chest pain` denies nothing
-DISTANCES = frozenset('prevent preventing prevention risk history survivor vaccine against avoid reduce signs symptoms chances stop lower'.split()) # `risk of seizures`, `warning signs of`
+DISTANCES = frozenset('prevent preventing prevention survivor vaccine against avoid'.split()) # `a vaccine against`
+FORETOLD = frozenset('risk history signs symptoms chances'.split())    # `risk of seizures`, `warning signs of`
+HINDERED = frozenset('reduce stop lower'.split())                      # `how to stop the bleeding`, but not `nothing can stop the bleeding`
+SHOWN = frozenset('show shows showing have has having these this'.split()) # `showing signs of`, `these symptoms of`: they are there
 _ENDS = frozenset('. but and now except because since i my he his she her it they their'.split())
+
+def _distant(toks, i):
+    "Is what follows the word at `i` feared, prevented, remembered or asked about in general?"
+    w,before = toks[i],set(toks[max(i-3,0):i])
+    if w in FORETOLD: return toks[i+1:i+2]==['of'] and not (w in ('signs','symptoms') and SHOWN & before)
+    return w in DISTANCES or w in HINDERED and bool({'to','how'} & before)
 
 def _absent(toks, h, gap=False):
     "Is the sign at `h` denied, or only talked about?"
+    unheard_of = {'so','such'} & set(toks[max(h.start-2,0):h.start]) or 'like' in toks[h.end:h.end+2] # `never had pain like this`
     for i in range(h.end-1 if gap else h.start-1, max(h.start-7,-1), -1):
         w = toks[i]
         if w in _ENDS and i<h.start: return False
         if w==',' and i<h.start and not {'or','nor'} & set(toks[i:h.end+3]): return False
-        if w in DISTANCES and i<h.start: return True
-        if w in NEGATIONS and toks[min(i+1,len(toks)-1)] not in NOT_NEGATIONS: return True
+        if i<h.start and _distant(toks, i) and 'with' not in toks[i:h.start]: return True
+        if w in NEGATIONS and toks[min(i+1,len(toks)-1)] not in NOT_NEGATIONS: return not (w=='never' and unheard_of)
     return False
 
 # %% ../../nbs/05_offline_classifier.ipynb #ec048c5c
@@ -588,7 +598,7 @@ def classify_tier(
     "Tier of a prompt"
     return _tier(words(prompt))[0]
 
-# %% ../../nbs/05_offline_classifier.ipynb #ab1c5882
+# %% ../../nbs/05_offline_classifier.ipynb #7ce9dd35
 CLINICAL = {
     'symptom': '''pain, painful, bothering me, acting up, really confused, more confused, seems confused, acting confused, getting confused, gets confused, confused lately, missed period, vision is blurry, vision getting,
         trouble seeing, droopy, slurred, high heart rate, rate is really high, rate ~ high, irregular heart, irregular heart rhythm, fluttering, sensitive teeth, gums, mole, varicose veins, lice, bags under, ache, achy,
@@ -605,7 +615,7 @@ CLINICAL = {
     'mind and sleep': '''anxious, anxiety, panic attack, depressed, depression, hopeless, suicidal, insomnia, trouble sleeping, can't sleep, hard time sleeping, not sleeping, hard to sleep, sleep better, fall asleep,
         falling asleep, stressed, stress, overwhelmed, burned out, meltdown, hallucination, seeing things, trouble focusing, trouble concentrating, mood swings, agitated, wandered, wanders''',
     'condition': '''eczema, glaucoma, cataract, pacemaker, tinnitus, motion sickness, seasick, restless legs, flat feet, knee problems, heart rhythm, skin condition, blood sugar, diagnosed with, diagnosis,diabetes,
-        diabetic, prediabetes, pre diabetes, asthma, copd, psoriasis, arthritis, carpal tunnel, sciatica, plantar fasciitis, heart attack, heart condition, heart  heart problems, stroke, aneurysm, cancer, tumor, thyroid,
+        diabetic, prediabetes, pre diabetes, asthma, copd, psoriasis, arthritis, carpal tunnel, sciatica, plantar fasciitis, heart attack, heart condition, heart problems, stroke, aneurysm, cancer, tumor, thyroid,
         anemia, covid, flu, cold, pneumonia, bronchitis, strep, sinus infection, uti, urinary tract infection, yeast infection, ear infection, chickenpox, shingles, meningitis,
         appendicitis, hernia, ulcer, ibs, celiac, gluten, allergy, allergies, allergic, anaphylaxis, adhd, autism, dementia, alzheimer, parkinson, epilepsy, ptsd, bipolar, eating disorder, pregnant, pregnancy, miscarriage,
         fertility, conceive, menopause, osteoporosis, kidney stone, gallstone, sleep apnea, concussion, fracture, food poisoning, stomach bug, poison ivy, tick, lyme, std, sti, herpes, hpv, hiv, high  cholesterol,
