@@ -9,8 +9,8 @@ __all__ = ['TIERS', 'SCOPES', 'VERDICT_FIELDS', 'PRINCIPLES', 'PACKAGES', 'promp
            'Verdict', 'Scores', 'read_jsonl', 'scenario_from_row', 'Scenarios', 'read_scenarios', 'write_text',
            'write_json', 'write_jsonl', 'append_jsonl', 'mend_jsonl', 'versions', 'content_hash', 'now', 'open_run']
 
-# %% ../nbs/01_records.ipynb #14e4f362
-import codecs, hashlib, json, os, time
+# %% ../nbs/01_records.ipynb #59fd99f3
+import codecs, hashlib, json, math, os, time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, asdict, replace
 from datetime import datetime, timezone
@@ -166,7 +166,35 @@ class Scores:
         show = lambda v: 'missing' if v is None else f'{v:.3f}'
         return '| Ahimsa | Dharma | Helpfulness | combined |\n|---|---|---|---|\n| ' + ' | '.join(show(getattr(self,k)) for k in (*PRINCIPLES,'combined')) + ' |'
 
-# %% ../nbs/01_records.ipynb #9556610a
+# %% ../nbs/01_records.ipynb #97c43f92
+class _Unfit(ValueError): "JSON to Python, but not to anybody else"
+
+def _no_constant(name): raise _Unfit(f'{name} is no number of JSON')
+def _finite(text):
+    if math.isinf(x := float(text)): raise _Unfit(f'{text[:20]} is past the range of numbers')
+    return x
+_decoder,_deepest = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite),100
+
+def _too_deep(value):
+    "Is it nested more than `_deepest` levels?"
+    level,depth = [value],0
+    while level and depth <= _deepest: level,depth = [c for v in level for c in (v.values() if isinstance(v,dict) else v if isinstance(v,list) else ())],depth+1
+    return depth > _deepest
+
+def _row(line:bytes, where:str)->dict:
+    "One line of a JSONL file as a row; `InputError` for what is none, or could not be written again"
+    try:
+        row = _decoder.decode(line.decode('utf-8'))
+        if line.count(b'[')+line.count(b'{') > _deepest and _too_deep(row): raise RecursionError
+        if b'\\u' in line: json.dumps(row, ensure_ascii=False).encode('utf-8')
+    except UnicodeDecodeError as e: raise InputError(f"{where}: byte {e.start+1} is not UTF-8; save the file as UTF-8") from None
+    except UnicodeEncodeError: raise InputError(f"{where}: half a character (a lone surrogate such as \\ud83d); correct the text") from None
+    except json.JSONDecodeError as e: raise InputError(f"{where}: not JSON ({e.msg} at column {e.colno}); mend or delete this line") from None
+    except RecursionError: raise InputError(f"{where}: nested more than {_deepest} levels deep; mend or delete this line") from None
+    except ValueError as e: raise InputError(f"{where}: {e if isinstance(e,_Unfit) else 'a number of too many digits'}; mend or delete this line") from None
+    if not isinstance(row, dict): raise InputError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
+    return row
+
 def read_jsonl(
     path:str|Path,   # A JSONL file
 )->Iterator[tuple[int,dict]]: # Line number (from 1) and row; blank lines are passed over
@@ -178,19 +206,14 @@ def read_jsonl(
     with f:
         for n,line in enumerate(f, 1):
             if n==1: line = line.removeprefix(codecs.BOM_UTF8)
-            if not line.strip(): continue
-            try: row = json.loads(line.decode('utf-8'))
-            except UnicodeDecodeError as e: raise InputError(f"{path}:{n}: byte {e.start+1} is not UTF-8; save the file as UTF-8") from None
-            except json.JSONDecodeError as e: raise InputError(f"{path}:{n}: not JSON ({e.msg} at column {e.colno}); mend or delete this line") from None
-            if not isinstance(row, dict): raise InputError(f"{path}:{n}: a row must be a JSON object, not {type(row).__name__}")
-            yield n,row
+            if line.strip(): yield n,_row(line, f'{path}:{n}')
 
-# %% ../nbs/01_records.ipynb #60f39399
+# %% ../nbs/01_records.ipynb #129a2f76
 def _label(value, allowed, name, digest, where):
     "A tier or scope from `value`, which may carry the hash of the prompt it was given to"
     if value is None: return None
     label,_,bound = value.partition(':') if isinstance(value,str) else (value,'','')
-    if label not in allowed: raise InputError(f"{where}: {name} {value!r} is not one of {', '.join(allowed)}; correct it or drop the field")
+    if not isinstance(label,str) or label not in allowed: raise InputError(f"{where}: {name} {value!r} is not one of {', '.join(allowed)}; correct it or drop the field")
     if bound and bound != digest: raise InputError(f"{where}: the hash in {name} is not that of the prompt; the prompt was changed after it was labeled. Restore the prompt, or give the label without a hash")
     return label
 
@@ -239,7 +262,7 @@ def read_scenarios(
     if not out: raise InputError(f"{path}: no scenarios in it; write some with `argen generate`")
     return out
 
-# %% ../nbs/01_records.ipynb #329f696a
+# %% ../nbs/01_records.ipynb #3f271b3e
 def write_text(
     path:str|Path, # Where to; folders are made as needed
     text:str,      # Whole content
@@ -249,11 +272,11 @@ def write_text(
     tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tmp.open('w', encoding='utf-8') as f: f.write(text); f.flush(); os.fsync(f.fileno())
+        with tmp.open('w', encoding='utf-8', errors='replace') as f: f.write(text); f.flush(); os.fsync(f.fileno())
         os.replace(tmp, path)
-    except OSError as e:
+    except OSError as e: raise InputError(f"{path}: can't be written ({e.strerror}); choose another place with --output or --output-dir") from None
+    finally:
         if tmp.exists(): tmp.unlink()
-        raise InputError(f"{path}: can't be written ({e.strerror}); choose another place with --output or --output-dir") from None
     return path
 
 def write_json(path:str|Path, obj)->Path:
@@ -266,7 +289,7 @@ def write_jsonl(path:str|Path, rows:Iterable)->Path:
 
 def _line(r): return json.dumps(r.row() if hasattr(r,'row') else r, ensure_ascii=False, allow_nan=False)+'\n'
 
-# %% ../nbs/01_records.ipynb #d67f9241
+# %% ../nbs/01_records.ipynb #1c048524
 def append_jsonl(
     path:str|Path,  # JSONL file, made if needed
     rows:Iterable,  # Dicts, or records with `row()`
@@ -275,7 +298,7 @@ def append_jsonl(
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('ab') as f: f.write(''.join(_line(r) for r in rows).encode()); f.flush(); os.fsync(f.fileno())
+        with path.open('ab') as f: f.write(''.join(_line(r) for r in rows).encode('utf-8','replace')); f.flush(); os.fsync(f.fileno())
     except OSError as e: raise InputError(f"{path}: can't be written ({e.strerror}); choose another place with --output-dir") from None
 
 def mend_jsonl(
