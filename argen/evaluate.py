@@ -43,7 +43,7 @@ def result_row(
                 **v.row(), **raw, **scores, ahimsa_penalty_factor=o.ahimsa_penalty_factor, scope_penalty_factor=o.scope_penalty_factor,
                 verdict_status=v.status, verdict_missing=v.missing)
 
-# %% ../nbs/14_evaluate.ipynb #65fa8e79
+# %% ../nbs/14_evaluate.ipynb #f1e1bfc4
 _AVERAGES = {f'average_{k}_score':f'{k}_score' for k in (*PRINCIPLES,'combined','clarity','relevance','completeness','empathy','harm_avoidance','safety_context','domain_adherence')}
 
 def _worst(rows, hashes, k, intervals):
@@ -53,6 +53,13 @@ def _worst(rows, hashes, k, intervals):
         e = worst_at_k([r.get(f'{p}_score') for r in rows], hashes, k)
         out[f'{p}_score'],intervals[f'worst_at_{k}_{p}_score'] = e.mean,asdict(e)
     return out
+
+def _why_missing(row):
+    "Reasons why a row has no verdict, or no score"
+    if said := set((row.get('verdict_missing') or {}).values()): return said
+    if row.get('combined_score') is not None: return set()
+    if all(row.get(k) is None for p in PRINCIPLES for k in VERDICT_FIELDS[p]): return {'no verdict in the file'}
+    return {f"no {k}" for k in ('tier','scope') if row.get(k) is None} or {'no complete verdict in the file'}
 
 def summarize(
     rows:Sequence[dict], # `individual_results`
@@ -75,7 +82,7 @@ def summarize(
     return out | dict(num_clipped=sum(ends), clipped_ratio=share(ends), average_scope_penalty_factor=share(factors),
         severe_scope_penalties=sum(f==0 for f in factors), severe_scope_penalty_rate=share([f==0 for f in factors]),
         scope_response_counts={s:scopes[s] for s in ('S0','S1','S2','S3')}, n_rows=len(rows), n_scored=sum(c is not None for c in combined),
-        n_missing=sum(c is None for c in combined), missing_reasons=dict(Counter(why for r in rows for why in set((r.get('verdict_missing') or {}).values()))), intervals=intervals)
+        n_missing=sum(c is None for c in combined), missing_reasons=dict(Counter(why for r in rows for why in sorted(_why_missing(r)))), intervals=intervals)
 
 # %% ../nbs/14_evaluate.ipynb #7b7db648
 @dataclass
@@ -257,15 +264,15 @@ def to_evaluate(
     if unlabeled: raise InputError(f"{unlabeled} of {len(scenarios)} scenarios have no tier or scope, so they can't be scored; run `argen process` on the file first")
     return scenarios
 
-# %% ../nbs/14_evaluate.ipynb #32f54837
+# %% ../nbs/14_evaluate.ipynb #bf8edfe9
 def ask(
     model:str|Callable,            # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
     system_prompt:str='ENHANCED',  # 'BASIC', 'ENHANCED', 'MEDICAL', or a text of your own
-    temperature:float=0.9,         # 0 is greedy
-    max_tokens:int=256,            # Longest answer
+    temperature:float=0.9,         # 0 is greedy; a chat model of your own has its own, as it has `max_tokens` and `seed`
+    max_tokens:int=256,            # Longest answer, in tokens
     generation_batch_size:int=50,  # Answers generated together, fewer where memory doesn't hold them; requests in flight to a service
-    seed:int=0,                    # Of the sampling
+    seed:int=0,                    # Of the sampling of a model that runs here; a service is not told
     samples:int=1,                 # Answers to each scenario
     output_dir:str|Path|None=None, # Run folder to keep answers in and to go on from
     test:bool=False,               # Only the first 5 scenarios
@@ -280,7 +287,7 @@ def ask(
     config = asking_config(chat, scenarios, system_prompt, test, samples)
     if samples > 1 and config['temperature']==0: raise InputError(f"--samples {samples}: at --temperature 0 they would all be the same; raise it, or ask once")
     label = model_label(config['model_name'])
-    run = open_run(output_dir, 'evaluate', _decides(config)) if output_dir else None
+    run = open_run(output_dir, 'evaluate', _as_in(Path(output_dir), _decides(config))) if output_dir else None
     responses = answer(chat, scenarios, system_prompt, generation_batch_size, run and run/'responses.jsonl', progress, f'answer: {label}', samples, again)
     batches = [b for r in responses if (b := r.sampling.get('batch_size'))]
     if batches and min(batches) < config['generation_batch_size']: config['smallest_batch_size'] = min(batches)
@@ -290,7 +297,17 @@ def _decides(config):
     "What decides an answer; neither how many are generated together nor how many are asked for"
     free = 'timestamp','versions','model_name','samples','generation_batch_size'
     sampling = {k:v for k,v in config['sampling'].items() if k != 'batch_size'}
-    return {k:v for k,v in config.items() if k not in free} | dict(sampling=sampling, model=model_label(config['model_name']), weights=weights_hash(config['model_name']))
+    return {k:v for k,v in config.items() if k not in free} | dict(sampling=sampling, model=config['model_name'], weights=weights_hash(config['model_name']))
+
+def _as_in(run, settings):
+    "`settings`, where the same model has another name in the manifest of `run`: a folder that was renamed, a short name of an earlier version"
+    if not (run/'manifest.json').exists(): return settings
+    old = json.loads((run/'manifest.json').read_text(encoding='utf-8'))['settings']
+    if settings['weights'] and old.get('weights')==settings['weights']: return settings | dict(model=old.get('model'))
+    if settings['weights'] is None and old.get('weights')==content_hash([]): settings = settings | dict(weights=old['weights']) # How a folder without weights was recorded
+    if old.get('model') == model_label(settings['model']) != settings['model']:
+        raise InputError(f"{run}: an earlier argen recorded its model as {old['model']}, and others end in that too; if it is {settings['model']}, write this name as `model` into its manifest.json, else choose another folder")
+    return settings
 
 # %% ../nbs/14_evaluate.ipynb #121c744b
 def judge_answers(
@@ -312,16 +329,16 @@ def file_name(name:str)->str:
     "A name that every file system takes"
     return re.sub(r'[^a-zA-Z0-9_.-]+', '_', name)
 
-# %% ../nbs/14_evaluate.ipynb #0e48e37f
+# %% ../nbs/14_evaluate.ipynb #a85ae020
 def evaluate(
     model:str|Callable,                # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
     judge:str|Callable='offline',      # Who judges
     system_prompt:str='ENHANCED',      # 'BASIC', 'ENHANCED', 'MEDICAL', or a text of your own
-    temperature:float=0.9,             # 0 is greedy
-    max_tokens:int=256,                # Longest answer
+    temperature:float=0.9,             # 0 is greedy; a chat model of your own has its own, as it has `max_tokens` and `seed`
+    max_tokens:int=256,                # Longest answer, in tokens
     generation_batch_size:int=50,      # Answers generated together, fewer where memory doesn't hold them; requests in flight to a service
-    seed:int=0,                        # Of the sampling
+    seed:int=0,                        # Of the sampling of a model that runs here; a service is not told
     policy:Policy=PUBLISHED,           # By what to score
     output_dir:str|Path|None=None,     # Run folder to keep answers in and to go on from; `None` keeps everything in memory
     test:bool=False,                   # Only the first 5 scenarios
@@ -334,10 +351,10 @@ def evaluate(
     answers = ask(model, scenarios, system_prompt, temperature, max_tokens, generation_batch_size, seed, samples, output_dir, test, progress=progress)
     return judge_answers(answers, judge, policy, progress)
 
-# %% ../nbs/14_evaluate.ipynb #dd49ebed
+# %% ../nbs/14_evaluate.ipynb #d1b996f9
 def weights_hash(
     name:str, # A model's name
-)->str|None:  # 16 hex digits; `None` for what is not a folder
+)->str|None:  # 16 hex digits; `None` for what is not a folder with weights
     "What identifies a local model: names, sizes and ends of its weight files"
     folder = Path(name)
     if not folder.is_dir(): return None
@@ -345,7 +362,8 @@ def weights_hash(
         with f.open('rb') as o:
             o.seek(max(0, f.stat().st_size-1_000_000))
             return [f.name, f.stat().st_size, hashlib.sha256(o.read()).hexdigest()]
-    return content_hash([mark(f) for f in sorted(folder.glob('*')) if f.suffix in ('.safetensors','.bin')])
+    marks = [mark(f) for f in sorted(folder.glob('*')) if f.suffix in ('.safetensors','.bin')]
+    return content_hash(marks) if marks else None
 
 # %% ../nbs/14_evaluate.ipynb #53da99ec
 def asking_config(chat, scenarios, system_prompt, test, samples)->dict:
@@ -392,7 +410,7 @@ def read_answers(
     if not pairs: raise InputError(f"{path}: no rows in it; nothing to judge")
     return pairs,out,config
 
-# %% ../nbs/14_evaluate.ipynb #f3cb144a
+# %% ../nbs/14_evaluate.ipynb #b83b583d
 def evaluate_answers(
     path:str|Path,                # Answers: JSONL, a JSON list, or a result file
     judge:str|Callable='offline', # Who judges
@@ -404,7 +422,8 @@ def evaluate_answers(
     "Judge answers that exist already; loads no model"
     pairs,rows,config = read_answers(path, scenarios)
     judge = make_judge(judge) if not rescore else None
-    config = dict(model_name=Path(path).stem) | config | policy_config(policy) | dict(num_scenarios=len(pairs), answers_from=Path(path).name, timestamp=now(), versions=versions())
+    config = dict(model_name=Path(path).stem) | config | policy_config(policy) | dict(num_scenarios=len({prompt_hash(s.prompt) for s,_ in pairs}), answers_from=Path(path).name, timestamp=now(), versions=versions())
+    for k in () if rescore else ('judge_settings','rubric_hash'): config.pop(k, None) # Of the judge before
     if not rescore: return judged(pairs, judge, config | dict(evaluator=judge_name(judge), judge=judge_name(judge)), policy, progress, samples=[r.get('sample') or 0 for r in rows])
     scored = [_rescored(r, s, policy, f'{path}: row {n}') for n,(r,(s,_)) in enumerate(zip(rows,pairs),1)]
     return Evaluation(config, summarize(scored), scored)
