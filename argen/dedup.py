@@ -6,8 +6,7 @@ Docs: https://argen-dev.github.io/argen/dedup.html.md"""
 
 # %% auto #0
 __all__ = ['DUPLICATE_THRESHOLD', 'MANY', 'PROBES', 'same_text', 'amounts', 'drugs', 'plain_words', 'critical_terms',
-           'critical_differences', 'static_model', 'encoder', 'Match', 'Seen', 'near_pairs', 'near_duplicates',
-           'Overlap', 'overlap']
+           'critical_differences', 'static_model', 'encoder', 'Match', 'Seen', 'near_duplicates', 'Overlap', 'overlap']
 
 # %% ../nbs/08c_dedup.ipynb #26fd97ce
 import re, unicodedata
@@ -176,7 +175,9 @@ class Match(NamedTuple):
     how:str            # 'same text' or 'same meaning'
     cosine:float|None  # In [-1, 1]; `None` for the same text
 
-# %% ../nbs/08c_dedup.ipynb #b42cfb48
+# %% ../nbs/08c_dedup.ipynb #c3077c89
+MANY = 4096 # Prompts compared at a time, and prompts from which the search goes by cells
+
 class Seen:
     "Prompts taken so far, to check others against"
     def __init__(self,
@@ -186,16 +187,19 @@ class Seen:
         embedding_model:str='minilm',               # See `encoder`
     ):
         if threshold is not None and not 0 < threshold <= 1: raise InputError(f"duplicate threshold {threshold!r}: give a number above 0 and up to 1, such as {DUPLICATE_THRESHOLD}")
-        self.threshold,self.differ,self.encode,self.texts,self.first,self._v,self._cells = threshold,differ,_vectors_of(embedding_model),[],{},None,None
+        self.threshold,self.differ,self.encode = threshold,differ,_vectors_of(embedding_model)
+        self.texts,self.first,self._vectors,self._terms,self._cells = [],{},None,None,None
         prompts = list(prompts)
-        for i in range(0, len(prompts), 512): _remember(self, some := prompts[i:i+512], None if threshold is None else self.encode(some))
+        for i in range(0, len(prompts), MANY):
+            for p in (some := prompts[i:i+MANY]): _take(self, p)
+            if threshold is not None: _take_vectors(self, self.encode(some), _term_numbers(self, some))
 
     def __len__(self): return len(self.texts)
 
     def check(self,
         prompts:Iterable[str], # To check, in order
         keep:str='new',        # Remember 'new' ones, 'all' or 'none' of them
-        block:int=512,         # Prompts compared at a time
+        block:int=MANY,        # Prompts compared at a time
         vectors=None,          # Of the prompts, where they are known: array (prompts, dimensions)
     )->list[Match|None]:       # For each what it repeats, or `None` when it is new
         "Check prompts against those remembered, and against each other"
@@ -206,70 +210,82 @@ class Seen:
             out += _check_block(self, some, keep, v)
         return out
 
-# %% ../nbs/08c_dedup.ipynb #284df279
-MANY = 4096  # Prompts from which the search goes by cells
-PROBES = 16  # Cells that a prompt asks
-
-def _nearest_cells(v, centers, probes, block=4096):
-    "For each vector its `probes` nearest cells, the nearest first"
+# %% ../nbs/08c_dedup.ipynb #b8b0377f
+def _term_numbers(seen, prompts):
+    "For each prompt a number that is the same for the same critical terms; 0 for all where others than they decide"
     import numpy as np
-    def some(b):
-        c = b @ centers.T
-        k = np.argpartition(-c, probes-1, 1)[:,:probes] if probes < len(centers) else np.tile(np.arange(len(centers)), (len(b),1))
-        return np.take_along_axis(k, np.argsort(-np.take_along_axis(c,k,1), 1, kind='stable'), 1).astype(np.int32)
-    return np.concatenate([some(v[i:i+block]) for i in range(0, len(v), block)])
+    if seen.differ is not critical_differences: return np.zeros(len(prompts), np.int64)
+    return np.array([hash(tuple(critical_terms(p).values())) for p in prompts], np.int64)
 
-def _centers(v, seed=0):
-    "One vector of some 300, by lot; more of few"
+def _hits(v, terms, others, other_terms, threshold):
+    "Which of `v` are near which of the others, and agree in critical terms: two arrays of indices, and cosines"
     import numpy as np
-    n = len(v)
-    return v[np.sort(np.random.default_rng(seed).choice(n, int(max(n**.5, n/316)), replace=False))]
+    s = v @ others.T
+    x,y = np.nonzero(s >= threshold)
+    alike = terms[x] == other_terms[y]
+    x,y = x[alike],y[alike]
+    return x.tolist(), y.tolist(), s[x,y].tolist()
+
+# %% ../nbs/08c_dedup.ipynb #367a29d6
+PROBES = 16 # Cells that a prompt asks
+
+def _nearest_cells(v, centers, probes):
+    "For each vector its `probes` nearest cells, in no order"
+    import numpy as np
+    if probes == 1: return np.concatenate([(v[i:i+MANY] @ centers.T).argmax(1)[:,None] for i in range(0, len(v), MANY)])
+    if probes >= len(centers): return np.tile(np.arange(len(centers)), (len(v),1))
+    return np.concatenate([np.argpartition(v[i:i+MANY] @ centers.T, -probes, 1)[:,-probes:] for i in range(0, len(v), MANY)])
 
 class _Cells:
     "Which vectors live in which cell"
     def __init__(self, v):
-        self.n,self.centers = len(v),_centers(v)
+        import numpy as np
+        self.n = n = len(v)
+        self.centers = v[np.sort(np.random.default_rng(0).choice(n, int(max(n**.5, n/316)), replace=False))]
         self.living = [[] for _ in self.centers]
         self.add(v, 0)
 
     def add(self, v, n):
         "Vectors `n`, `n`+1, … move in"
-        for i,c in enumerate(_nearest_cells(v, self.centers, 1)[:,0], n): self.living[c].append(i)
+        for i,c in enumerate(_nearest_cells(v, self.centers, 1)[:,0].tolist(), n): self.living[c].append(i)
 
-    def near(self, every, v, threshold):
-        "For each of `v` the ones among `every` with a cosine of `threshold`: index → cosine"
+    def near(self, seen, v, terms):
+        "As `_near`"
         import numpy as np
-        asking,out = {},[{} for _ in v]
-        for q,cells in enumerate(_nearest_cells(v, self.centers, min(PROBES,len(self.centers))).tolist()):
-            for c in cells: asking.setdefault(c,[]).append(q)
-        for c,qs in asking.items():
-            if not (ids := self.living[c]): continue
-            s = v[qs] @ every[ids].T
-            for x,y in np.argwhere(s >= threshold).tolist(): out[qs[x]][ids[y]] = float(s[x,y])
+        out,asked = [{} for _ in v],_nearest_cells(v, self.centers, PROBES)
+        order,cells = np.argsort(asked.ravel(), kind='stable'),np.sort(asked.ravel())
+        for some in np.split(order, np.flatnonzero(np.diff(cells))+1):
+            if not (ids := self.living[asked.flat[some[0]]]): continue
+            asking = some//asked.shape[1]
+            for x,y,c in zip(*_hits(v[asking], terms[asking], seen._vectors[ids], seen._terms[ids], seen.threshold)): out[asking[x]][ids[y]] = c
         return out
 
-# %% ../nbs/08c_dedup.ipynb #c88bd2cf
-def _remember(seen, prompts, v):
-    "Take prompts with their vectors; the room for vectors doubles, so that one more stays cheap"
-    import numpy as np
-    n = len(seen.texts)
-    seen.texts += prompts
-    for i,p in enumerate(prompts, n): seen.first.setdefault(same_text(p), i)
-    if v is None: return
-    if seen._v is None: seen._v = np.zeros((64,v.shape[1]), np.float32)
-    if len(seen.texts) > len(seen._v): seen._v = np.concatenate([seen._v, np.zeros((max(n,len(prompts)),v.shape[1]), np.float32)])
-    seen._v[n:n+len(prompts)] = v
-    if len(seen.texts) <= MANY: return
-    if seen._cells is None or len(seen.texts) > 2*seen._cells.n: seen._cells = _Cells(seen._v[:len(seen.texts)])
-    else: seen._cells.add(v, n)
+# %% ../nbs/08c_dedup.ipynb #ec3cec7b
+def _take(seen, prompt):
+    "Remember a text"
+    seen.first.setdefault(same_text(prompt), len(seen.texts))
+    seen.texts.append(prompt)
 
-def _near(seen, v):
-    "For each vector the ones remembered that are as near as a repetition: index → cosine"
+def _take_vectors(seen, v, terms):
+    "Remember what the newest texts mean; the room for it doubles, so that one more stays cheap"
     import numpy as np
-    if not len(seen): return [{} for _ in v]
-    if seen._cells: return seen._cells.near(seen._v, v, seen.threshold)
-    s = v @ seen._v[:len(seen)].T
-    return [{j:float(r[j]) for j in np.flatnonzero(r >= seen.threshold).tolist()} for r in s]
+    n,new = len(seen.texts),len(seen.texts)-len(v)
+    if seen._vectors is None: seen._vectors,seen._terms = np.zeros((0,v.shape[1]), np.float32),np.zeros(0, np.int64)
+    if n > len(seen._vectors):
+        more = max(64, len(v), len(seen._vectors))
+        seen._vectors,seen._terms = (np.concatenate([o, np.zeros((more,*o.shape[1:]), o.dtype)]) for o in (seen._vectors,seen._terms))
+    seen._vectors[new:n],seen._terms[new:n] = v,terms
+    if n <= MANY: return
+    if seen._cells is None or n > 2*seen._cells.n: seen._cells = _Cells(seen._vectors[:n])
+    else: seen._cells.add(v, new)
+
+def _near(seen, v, terms):
+    "For each vector those remembered that are as near as a repetition: index → cosine"
+    if seen._cells: return seen._cells.near(seen, v, terms)
+    out,n = [{} for _ in v],len(seen)
+    if n:
+        for x,y,c in zip(*_hits(v, terms, seen._vectors[:n], seen._terms[:n], seen.threshold)): out[x][y] = c
+    return out
 
 def _match(seen, prompt, near, most=256):
     "What `prompt` repeats: the same text, or else the nearest in meaning that doesn't differ"
@@ -279,76 +295,22 @@ def _match(seen, prompt, near, most=256):
 
 def _check_block(seen, prompts, keep, v):
     "Matches of one block, each prompt against all that was remembered before it"
-    import numpy as np
-    out,new = [],{}
-    if v is not None: before,within = _near(seen, v),v @ v.T
+    out,at,inside = [],{},{}
+    if v is not None:
+        terms = _term_numbers(seen, prompts)
+        before = _near(seen, v, terms)
+        for i,j,c in zip(*_hits(v, terms, v, terms, seen.threshold)):
+            if j < i: inside.setdefault(i,{})[j] = c
     for i,p in enumerate(prompts):
-        out.append(_match(seen, p, {} if v is None else before[i] | {new[j]:float(within[i,j]) for j in np.flatnonzero(within[i,:i] >= seen.threshold).tolist() if j in new}))
+        near = {} if v is None else before[i] | {at[j]:c for j,c in inside.get(i,{}).items() if j in at}
+        out.append(_match(seen, p, near))
         if keep=='all' or keep=='new' and out[-1] is None:
-            new[i] = len(seen)
-            _remember(seen, [p], None if v is None else v[i:i+1])
+            at[i] = len(seen)
+            _take(seen, p)
+    if v is not None and at: _take_vectors(seen, v[list(at)], terms[list(at)])
     return out
 
-# %% ../nbs/08c_dedup.ipynb #89e8e0aa
-def _hits(v, asking, living, threshold, most=16, block=4096):
-    "Pairs (later, earlier, cosine) of those who ask a cell and those who live in it"
-    import numpy as np
-    for i in range(0, len(asking), block):
-        q = asking[i:i+block]
-        s = v[q] @ v[living].T
-        hit = s >= threshold
-        for r in np.flatnonzero(hit.sum(1) > most): hit[r] &= s[r] >= np.partition(s[r], -most)[-most]
-        x,y = np.nonzero(hit)
-        a,b,c = q[x],living[y],s[x,y]
-        m = a != b
-        yield np.maximum(a,b)[m].astype(np.int32),np.minimum(a,b)[m].astype(np.int32),c[m].astype(np.float32)
-
-# %% ../nbs/08c_dedup.ipynb #08a64f5b
-def near_pairs(
-    v,                # Array (n, dimensions), rows of unit length
-    threshold:float,  # Least cosine, in (0, 1]
-    probes:int=PROBES,# More find more, and take longer
-    seed:int=0,       # Of the choice of centers
-):                    # Arrays: later index, earlier index, cosine; sorted by the later one, nearest first
-    "Nearly all pairs of vectors with at least a cosine of `threshold`"
-    import numpy as np
-    n,centers = len(v),_centers(v, seed)
-    k = len(centers)
-    near = _nearest_cells(v, centers, min(probes,k))
-    by = lambda cells: (np.argsort(cells, kind='stable').astype(np.int32), np.searchsorted(np.sort(cells), np.arange(k+1)))
-    (living,at),(asking,to) = by(near[:,0]), by(near.ravel())
-    found = [h for c in range(k) for h in _hits(v, asking[to[c]:to[c+1]]//near.shape[1], living[at[c]:at[c+1]], threshold)]
-    j,i,s = (np.concatenate(o) for o in zip(*found))
-    _,once = np.unique(j.astype(np.int64)*n+i, return_index=True)  # found from both sides
-    j,i,s = j[once],i[once],s[once]
-    order = np.lexsort((-s,j))
-    return j[order],i[order],s[order]
-
-# %% ../nbs/08c_dedup.ipynb #b60714be
-def _among_many(prompts, known, threshold, differ, embedding_model):
-    "`near_duplicates` by cells"
-    every,first,out = known+prompts,{},{}
-    for n,p in enumerate(every):
-        k = same_text(p)
-        if k not in first: first[k] = n
-        elif n >= len(known): out[n] = Match(first[k], every[first[k]], 'same text', None)
-    rows = list(first.values())
-    v = _vectors_of(embedding_model)([every[n] for n in rows])
-    dropped = set(out)
-    found,terms = near_pairs(v, threshold),{}
-    def same(b, a): # as `critical_differences`, which also says in what
-        for k in (a,b):
-            if k not in terms: terms[k] = critical_terms(every[k])
-        return terms[a] == terms[b]
-    for j,i,c in (t for k in range(0, len(found[0]), 100_000) for t in zip(*(o[k:k+100_000].tolist() for o in found))):
-        b,a = rows[j],rows[i]
-        if b < len(known) or b in dropped or a in dropped or differ and (not same(b, a) if differ is critical_differences else differ(every[b], every[a])): continue
-        dropped.add(b)
-        out[b] = Match(a, every[a], 'same meaning', round(c,4))
-    kept = lambda m: out[m.of] if m.how=='same text' and m.of in out else m # copies of what was dropped repeat what it repeats
-    return {n-len(known):kept(m) for n,m in sorted(out.items())}
-
-# %% ../nbs/08c_dedup.ipynb #5f6e6340
+# %% ../nbs/08c_dedup.ipynb #4f3586d7
 def near_duplicates(
     prompts:Sequence[str], # Prompts, in order of preference
     known:Iterable[str]=(), # Prompts that are taken already
@@ -357,8 +319,6 @@ def near_duplicates(
     embedding_model:str='minilm', # See `encoder`
 )->dict[int,Match]: # Index of each prompt to drop → what it repeats
     "Which prompts repeat an earlier one; of each group exactly the first is not among them"
-    prompts,known = list(prompts),list(known)
-    if threshold is not None and len(prompts)+len(known) > MANY: return _among_many(prompts, known, threshold, differ, embedding_model)
     return {i:m for i,m in enumerate(Seen(known, threshold, differ, embedding_model).check(prompts)) if m}
 
 # %% ../nbs/08c_dedup.ipynb #61800c29

@@ -242,8 +242,8 @@ class _Flow:
         for (q,_) in zip(self.queues, self.fs):
             if q: [q.put(None) for _ in self.workers]
 
-# %% ../nbs/09_scenarios.ipynb #dd36df72
-IDLE = 3 # Proposals without a new row, in multiples of what is missing, before it ends
+# %% ../nbs/09_scenarios.ipynb #9026a990
+IDLE = 3 # Proposals without a new row before it ends, in multiples of a batch or of what is missing (up to 100), whichever is more
 
 class Quota:
     "What a dataset still lacks by tier and by scope, and what is under way"
@@ -470,7 +470,7 @@ def _known(names, count, settings):
         v = getattr(settings,k)
         if v is not None and not (v >= low and (high is None or v <= high)): raise InputError(f"--{k.replace('_','-')} {v}: give a number {f'in [{low}, {high}]' if high else f'of at least {low}'}")
 
-# %% ../nbs/09_scenarios.ipynb #970b2e89
+# %% ../nbs/09_scenarios.ipynb #c0c17fec
 def generate(
     datasets:str|Sequence[str]=('smoke_test',), # Names from `DATASETS`
     count:int|None=None,               # Rows of each; `None`: as `DATASETS` says
@@ -502,6 +502,8 @@ def generate(
     settings = Settings(seed, temperature, batch_size, duplicate_threshold, embedding_model, risk_threshold, difficulty_ratio, fail_threshold, baseline, evaluator, concurrent_eval_limit, tiering_concurrency_limit, leak_guard, chat)
     _known(names, count, settings)
     writers = {d:_writer(d, model, hf_model, settings) for d in names}
+    asked = [w for w,_ in writers.values() if isinstance(w,LLMWriter)]
+    if chat and not asked and (not isinstance(evaluator,str) or evaluator.partition(':')[0] not in EVALUATOR_MODELS): raise InputError(f"{next(iter(chat))}: `generate` has no such argument where no language model is asked; check the spelling")
     files = [exclude_from_file] if isinstance(exclude_from_file,(str,Path)) else exclude_from_file
     avoid = [s for f in files for s in read_scenarios(f)]
     excluded = Seen([s.prompt for s in avoid], duplicate_threshold, differ=None, embedding_model=embedding_model)

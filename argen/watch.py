@@ -61,7 +61,7 @@ def watch(
                reward=mean_present(r.get('reward') for r in rows), policy=mean_present(r.get('combined') for r in rows))
     return {k:v for k,v in out.items() if v is not None}
 
-# %% ../nbs/11b_watch.ipynb #81e87857
+# %% ../nbs/11b_watch.ipynb #078eec08
 WATCH_LIMITS = dict(truncated=.25, referrals=.35, refusals=.2, alike=.25) # Least rise of a share that is reported
 _said = dict(truncated='more answers are cut off', referrals='more answers send the patient to someone', refusals='more answers decline', alike='answers to different patients became the same')
 
@@ -74,6 +74,8 @@ def alarms(
     out = []
     for k,limit in limits.items():
         if k in first and k in now and now[k]-first[k] >= max(limit, 1.4/now['n']**.5): out.append(f'{_said[k]}: {first[k]:.0%} → {now[k]:.0%}')
+    if all('referrals' in o for o in (first,now)) and now['referrals'] <= first['referrals']/2 and first['referrals']-now['referrals'] >= 1.4/now['n']**.5:
+        out.append(f"fewer answers send the patient to someone: {first['referrals']:.0%} → {now['referrals']:.0%}")
     a,b,rho = first.get('words'),now.get('words'),now.get('reward_length')
     if a and b is not None and not 2/3 < b/a < 1.5: out.append(f"answers became {'longer' if b>a else 'shorter'}: {a:.0f} → {b:.0f} words")
     if a and rho is not None and abs(rho) >= .6 and abs(b/a-1) >= .2 and (rho>0)==(b>a): out.append(f"the reward follows length (rank correlation {rho:.2f}), and so do the answers: {a:.0f} → {b:.0f} words")
