@@ -7,10 +7,10 @@ Docs: https://argen-dev.github.io/argen/chat.html.md"""
 # %% auto #0
 __all__ = ['SMOLLM2', 'PLAIN_TEMPLATE', 'fetch_smollm2', 'smollm2_path', 'resolve_model', 'load_model', 'LocalChat',
            'system_text', 'conversation', 'Answer', 'redact', 'find_key', 'guard_logs', 'CallFailed', 'from_status',
-           'retry_after', 'Limit', 'Breaker', 'Usage', 'background_loop', 'RemoteChat', 'OpenAIChat', 'gemini_schema',
-           'in_thread', 'GeminiChat', 'make_chat']
+           'retry_after', 'Limit', 'Breaker', 'Usage', 'background_loop', 'address_hash', 'whole_text', 'RemoteChat',
+           'OpenAIChat', 'gemini_schema', 'in_thread', 'GeminiChat', 'chat_settings', 'make_chat']
 
-# %% ../nbs/03_chat.ipynb #5d934524
+# %% ../nbs/03_chat.ipynb #3b95b691
 import asyncio, base64, functools, hashlib, inspect, json, logging, math, os, random, re, shutil, subprocess, sys, tempfile, threading, time, traceback, warnings, zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from fastcore.basics import patch
 from .config import InputError, SYSTEM_PROMPTS, cache_dir
 from .records import Response
@@ -203,16 +203,17 @@ def conversation(
     "System prompt and patient's prompt as chat messages"
     return [dict(role='system', content=system_text(system_prompt)[1]), dict(role='user', content=prompt)]
 
-# %% ../nbs/03_chat.ipynb #2f7b1b3c
+# %% ../nbs/03_chat.ipynb #c179c2ef
 @dataclass(slots=True)
 class Answer(Response):
     "A `Response` from a remote model, with what it took"
     seconds:float|None = None # From the first attempt to the end, waits between attempts included
     attempts:int = 0          # Requests sent for it
-    cost:float|None = None    # In the currency of `price`; `None` when no price or no token count is known
+    billable:int = 0          # Of these, that are or may be billed: what was refused isn't, what brought no answer in time may be
+    cost:float|None = None    # Of all attempts, in the currency of `price`; `None` without a price, or when one may be billed for tokens that nobody told
 
-# %% ../nbs/03_chat.ipynb #b3b2f345
-_keylike = re.compile(r'(?:sk|rk|pk)-[\w*.-]{6,}|AIza[\w*-]{6,}|(?i:bearer)\s+[\w*.~+/=-]{6,}|(?i:api[-_]?key|x-goog-api-key|access_token)["\']?\s*[=:]\s*["\']?[\w*.~+/-]{6,}')
+# %% ../nbs/03_chat.ipynb #fdd37d46
+_keylike = re.compile(r'(?:(?<![A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-F]{2}))(?:sk|rk|pk)-[\w*.-]{6,}|AIza[\w*-]{6,}|(?i:bearer)\s+[\w*.~+/=-]{6,}|(?i:api[-_]?key|x-goog-api-key|access_token)["\']?\s*[=:]\s*["\']?[\w*.~+/-]{6,}')
 
 @functools.cache
 def _spellings(key): return {key, quote(key,safe=''), json.dumps(key)[1:-1], base64.b64encode(key.encode()).decode()} if len(key) >= 8 else ()
@@ -231,9 +232,10 @@ def find_key(
     name:str,                # The model, for the message
 )->str:                      # Raises `InputError` when none is set, or when it can't be sent
     "The API key from the environment"
-    key = next((v for k in variables if (v := os.environ.get(k,'').strip())), None)
-    if key is None: raise InputError(f"{name}: no key; set {' or '.join(variables)} (any word for a server that asks for none), or run offline: --model smollm2, --evaluator offline")
-    if not key.isascii() or not key.isprintable() or ' ' in key: raise InputError(f"{variables[0]}: holds a space or a character that no key has; copy it again")
+    variable = next((k for k in variables if os.environ.get(k,'').strip()), None)
+    if variable is None: raise InputError(f"{name}: no key; set {' or '.join(variables)} (any word for a server that asks for none), or run offline: --model smollm2, --evaluator offline")
+    key = os.environ[variable].strip()
+    if not key.isascii() or not key.isprintable() or ' ' in key: raise InputError(f"{variable}: holds a space or a character that no key has; copy it again")
     return key
 
 # %% ../nbs/03_chat.ipynb #3c28257f
@@ -258,7 +260,7 @@ def guard_logs(
     guarded.guards = True
     logging.setLogRecordFactory(guarded)
 
-# %% ../nbs/03_chat.ipynb #00462ed7
+# %% ../nbs/03_chat.ipynb #5e81fca8
 @dataclass
 class CallFailed(Exception):
     "One request that brought no answer"
@@ -267,7 +269,7 @@ class CallFailed(Exception):
     after:float|None = None # Seconds to wait before it, as the service asks
     busy:bool = False       # Too much load, so ask less at once
     fatal:bool = False      # No other request can succeed either
-    cost:float|None = 0.    # What it cost all the same
+    cost:float|None = None  # What it cost all the same; `None` is unknown
 
 def from_status(
     status:int,      # HTTP status, 400 and above
@@ -278,7 +280,7 @@ def from_status(
     "The meaning of an HTTP error"
     fatal = status in (401,404) or code in ('insufficient_quota','API_KEY_INVALID')
     again = not fatal and (status in (408,409,425,429) or status >= 500)
-    return CallFailed(f'HTTP {status}: {message}', again, after, status in (429,503,529), fatal)
+    return CallFailed(f'HTTP {status}: {message}', again, after, status in (429,503,529), fatal, None if status in (408,502,504,524) else 0.) # a gateway gave up; the model behind it may not have
 
 def retry_after(
     headers:Mapping, # Of a response; names in lower case, or a mapping that doesn't mind
@@ -320,12 +322,12 @@ class Limit:
         "Take a third off, once for all the requests that were under way"
         if began >= self._cut: self.now,self._cut = max(1., self.now*2/3), time.monotonic()
 
-# %% ../nbs/03_chat.ipynb #cf1415ed
+# %% ../nbs/03_chat.ipynb #3caa91d5
 class Breaker:
     "Stops asking a service that nearly always fails"
     def __init__(self,
         last:int=20,     # Calls to look back on
-        share:float=.8,  # Of them, how many may not fail
+        share:float=.8,  # Share of failures, in [0, 1], from which it stops
         rest:float=30.,  # Seconds until it may be tried again
     ): self.failed,self.share,self.rest,self.why,self._since = deque(maxlen=last),share,rest,None,0.
 
@@ -340,7 +342,7 @@ class Breaker:
         "Close it again when it has rested"
         if self.why and time.monotonic()-self._since >= self.rest: self.why = self.failed.clear()
 
-# %% ../nbs/03_chat.ipynb #1e68e27f
+# %% ../nbs/03_chat.ipynb #271a3512
 @dataclass
 class Usage:
     "What a chat model was asked so far, and what it took"
@@ -349,7 +351,7 @@ class Usage:
     retries:int = 0           # Attempts beside the first
     prompt_tokens:int = 0
     completion_tokens:int = 0
-    uncounted:int = 0         # Answers whose tokens the service did not tell
+    uncounted:int = 0         # Attempts that are or may be billed, whose tokens the service did not tell
     seconds:float = 0.        # Wall clock, from each stream's first request to its last answer
     price:tuple|None = None   # Per million tokens: (prompt, completion)
 
@@ -380,10 +382,21 @@ def background_loop(
     threading.Thread(target=loop.run_forever, daemon=True, name='argen-chat').start()
     return loop
 
-# %% ../nbs/03_chat.ipynb #ec18f5aa
+# %% ../nbs/03_chat.ipynb #0b9d4802
+def address_hash(
+    url:str, # Of a service
+)->str: # 16 hex digits; nothing secret goes into it
+    "A hash of an address, without the user, the password and the query that it may hold"
+    u = urlsplit(url)
+    return hashlib.sha256(f"{u.scheme}://{u.netloc.rpartition('@')[2].lower()}{u.path.rstrip('/')}".encode()).hexdigest()[:16]
+
+def whole_text(text:str)->str:
+    "Half characters (lone surrogates), which no file can hold, as `?`"
+    return text.encode('utf-8','replace').decode()
+
 class RemoteChat:
     "A chat model behind a network; `OpenAIChat` and `GeminiChat` add how to ask it"
-    keys,address = (),''    # Environment variables with its key and its address
+    keys,address,home = (),'','' # Environment variables with its key and its address, and the address without
     def __init__(self,
         name:str,                # 'openai:NAME' or 'gemini:NAME'
         max_tokens:int=1024,     # Longest answer, in tokens
@@ -411,10 +424,16 @@ class RemoteChat:
     def __repr__(self): return f'{type(self).__name__}({self.name!r}, {self.sampling})'
 
     @property
+    def place(self)->str|None: # A hash of the address; `None` for the service's own
+        "Tells servers apart that call their models alike"
+        at = address_hash(self.base_url or self.home)
+        return None if at == address_hash(self.home) else at
+
+    @property
     def down(self)->str|None: # Why the service is not asked any more, if so
         return self._breaker.why
 
-    def _clean(self, text): return ' '.join(redact(str(text), self._key).split())[:300]
+    def _clean(self, text): return whole_text(' '.join(redact(str(text), self._key).split())[:300])
 
     def __call__(self,
         conversations:Sequence[list[dict]],  # Lists of messages
@@ -428,16 +447,24 @@ class RemoteChat:
                 progress(1)
         return out
 
-# %% ../nbs/03_chat.ipynb #2e0326e4
+# %% ../nbs/03_chat.ipynb #4a21420d
 @patch
-async def _attempt(self:RemoteChat, messages, schema, seconds):
+async def _try(self:RemoteChat, messages, schema, seconds):
     "Ask once; returns an `Answer` or a `CallFailed`"
     try:
-        async with asyncio.timeout(seconds): answer = await self._ask(messages, schema, seconds)
+        async with asyncio.timeout(seconds): return await self._ask(messages, schema, seconds)
     except TimeoutError: return CallFailed(f'no answer within {seconds:.2g} s')
     except CallFailed as e: return e
-    except UnicodeEncodeError: return CallFailed('the request holds half a character (a lone surrogate)', again=False)
+    except UnicodeEncodeError: return CallFailed('the request holds half a character (a lone surrogate)', again=False, cost=0.)
     except Exception as e: return self._understand(e)
+
+@patch
+async def _attempt(self:RemoteChat, messages, schema, seconds):
+    "Ask once and count what it took; an answer without a text is a failure"
+    answer = await self._try(messages, schema, seconds)
+    if isinstance(answer, CallFailed):
+        self.usage.uncounted += answer.cost is None
+        return answer
     answer.cost = self.usage.add(answer)
     if answer.text or answer.error: return answer
     if answer.finish_reason == 'length': return CallFailed('the answer reached max_tokens before its first word', again=False, cost=answer.cost)
@@ -449,7 +476,7 @@ async def _answer(self:RemoteChat, messages, schema=None, keep=lambda answer: No
     left,tries,spent,began,why = self.timeout,0,[],time.monotonic(),None
     def end(answer):
         answer.model,answer.attempts,answer.seconds = self.name,tries,time.monotonic()-began
-        answer.cost = None if self.usage.price is None or None in spent else sum(spent)
+        answer.billable,answer.cost = sum(c != 0 for c in spent), None if self.usage.price is None or None in spent else sum(spent)
         keep(answer)
         return answer
     while True:
@@ -531,14 +558,14 @@ def stream(self:RemoteChat,
         asyncio.run_coroutine_threadsafe(self._leave(tasks), loop)
         self.usage.seconds += time.monotonic()-since
 
-# %% ../nbs/03_chat.ipynb #8a7f59c5
+# %% ../nbs/03_chat.ipynb #ce7d4e87
 class OpenAIChat(RemoteChat):
     "A model behind OpenAI's wire format: OpenAI, vLLM, Ollama, llama.cpp, …"
-    keys,address = ('OPENAI_API_KEY',),'OPENAI_BASE_URL'
+    keys,address,home = ('OPENAI_API_KEY',),'OPENAI_BASE_URL','https://api.openai.com/v1'
     def _load(self): import openai
     def _open(self):
         from openai import AsyncOpenAI
-        return AsyncOpenAI(api_key=self._key, base_url=self.base_url or 'https://api.openai.com/v1', max_retries=0)
+        return AsyncOpenAI(api_key=self._key, base_url=self.base_url or self.home, max_retries=0)
 
     async def _close(self, client): await client.close()
 
@@ -583,7 +610,7 @@ async def _ask(self:OpenAIChat, messages, schema, seconds):
             if not self._learn(e, sent): raise
         else: return self._read(got, sent)
 
-# %% ../nbs/03_chat.ipynb #74e36ffc
+# %% ../nbs/03_chat.ipynb #1d1e37f8
 @patch
 def _read(self:OpenAIChat, got, sent):
     "From the SDK's object to an `Answer`; it does not check what a server sent, so this must"
@@ -594,7 +621,7 @@ def _read(self:OpenAIChat, got, sent):
         if isinstance(text, list): text = ''.join(o['text'] for o in text)
         n,m = (o if type(o) is int and o >= 0 else None for o in (getattr(usage,'prompt_tokens',None),getattr(usage,'completion_tokens',None)))
         why = None if choice.finish_reason is None else self._clean(choice.finish_reason)
-        text = redact(text, self._key, exact=True)
+        text = whole_text(redact(text, self._key, exact=True))
         sent = dict(temperature=sent.get('temperature'), max_tokens=self.sampling['max_tokens']) | ({'format':self._form(sent)} if 'response_format' in sent else {})
     except (AttributeError, TypeError, KeyError, IndexError) as e: raise CallFailed(f'an answer in no known form ({type(e).__name__})') from None
     error = None
@@ -613,11 +640,12 @@ def _no_choices(self:OpenAIChat, got):
 def _understand(self:OpenAIChat, e):
     "From the SDK's exceptions to a `CallFailed`"
     import openai
-    if isinstance(e, openai.APITimeoutError): return CallFailed('no answer in time')
+    cost = 0. if type(e.__cause__).__name__ in ('ConnectError','ConnectTimeout','PoolTimeout') else None # it never went out
+    if isinstance(e, openai.APITimeoutError): return CallFailed('no answer in time', cost=cost)
     if isinstance(e, openai.APIStatusError):
         said = e.body.get('message') if isinstance(e.body, dict) else None
         return from_status(e.status_code, str(said or e.response.text or e.response.reason_phrase), retry_after(e.response.headers), str(e.code or ''))
-    if isinstance(e, openai.APIConnectionError): return CallFailed(f'connection failed ({type(e.__cause__).__name__}: {e.__cause__})')
+    if isinstance(e, openai.APIConnectionError): return CallFailed(f'connection failed ({type(e.__cause__).__name__}: {e.__cause__})', cost=cost)
     return CallFailed(f'an unreadable answer ({type(e).__name__}: {e})')
 
 # %% ../nbs/03_chat.ipynb #5ded39a3
@@ -649,10 +677,10 @@ async def in_thread(f:Callable):
     threading.Thread(target=run, daemon=True, name='argen-gemini').start()
     return await done
 
-# %% ../nbs/03_chat.ipynb #bc34e20c
+# %% ../nbs/03_chat.ipynb #c20313aa
 class GeminiChat(RemoteChat):
     "A Gemini model, through `google-generativeai` and REST"
-    keys,address = ('GEMINI_API_KEY','GOOGLE_API_KEY'),'GEMINI_BASE_URL'
+    keys,address,home = ('GEMINI_API_KEY','GOOGLE_API_KEY'),'GEMINI_BASE_URL','https://generativelanguage.googleapis.com'
     def _load(self):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore') # its vendor's advice to move on
@@ -689,7 +717,7 @@ class GeminiChat(RemoteChat):
                 self._learned.add('schema')
             else: return self._read(got, dict(self.sampling))
 
-# %% ../nbs/03_chat.ipynb #283e1ae8
+# %% ../nbs/03_chat.ipynb #27bd3c61
 _blocked = ('SAFETY','RECITATION','BLOCKLIST','PROHIBITED_CONTENT','SPII','IMAGE_SAFETY','LANGUAGE')
 
 @patch
@@ -703,7 +731,7 @@ def _read(self:GeminiChat, got, sampling):
         raise CallFailed('an answer without candidates')
     c = got.candidates[0]
     why = getattr(c.finish_reason, 'name', 'OTHER')
-    text = redact(''.join(p.text for p in c.content.parts), self._key, exact=True)
+    text = whole_text(redact(''.join(p.text for p in c.content.parts), self._key, exact=True))
     if not text and why in _blocked: return Answer('', 'refusal', n, m, self.name, sampling, error=f'refused: {why}')
     return Answer(text, dict(STOP='stop', MAX_TOKENS='length', FINISH_REASON_UNSPECIFIED=None).get(why, 'content_filter' if why in _blocked else why.lower()), n, m, self.name, sampling)
 
@@ -711,23 +739,30 @@ def _read(self:GeminiChat, got, sampling):
 def _understand(self:GeminiChat, e):
     "From the library's exceptions to a `CallFailed`; its 429s carry their `retryDelay` in the body"
     from google.api_core.exceptions import GoogleAPICallError
-    from requests.exceptions import RequestException, Timeout
-    if isinstance(e, Timeout): return CallFailed('no answer in time')
-    if isinstance(e, RequestException): return CallFailed(f'connection failed ({type(e).__name__}: {e})')
+    from requests.exceptions import ConnectTimeout, RequestException, Timeout
+    from urllib3.exceptions import NewConnectionError
+    cost = 0. if isinstance(e, ConnectTimeout) or any(isinstance(getattr(o,'reason',None), NewConnectionError) for o in e.args) else None # it never went out
+    if isinstance(e, Timeout): return CallFailed('no answer in time', cost=cost)
+    if isinstance(e, RequestException): return CallFailed(f'connection failed ({type(e).__name__}: {e})', cost=cost)
     if not isinstance(e, GoogleAPICallError): return CallFailed(f'an unreadable answer ({type(e).__name__}: {e})')
     info = {k:v for d in e.details if isinstance(d,dict) for k,v in d.items()}
     delay = dict(e.response.headers.lower_items()) if e.response is not None else {}
     if 'retryDelay' in info: delay.setdefault('retry-after', str(info['retryDelay']).rstrip('s'))
     return from_status(int(e.code or 500), re.sub(r'^[A-Z]+ http\S+: ', '', e.message), retry_after(delay), info.get('reason',''))
 
-# %% ../nbs/03_chat.ipynb #a123b3d3
+# %% ../nbs/03_chat.ipynb #b87f318c
+def chat_settings(kind:type)->set[str]: # Names
+    "The settings that a kind of chat model has"
+    return set(inspect.signature(kind).parameters) - {'name'}
+
 def make_chat(
     name:str, # 'smollm2', a folder, a Hugging Face id, 'openai:NAME' or 'gemini:NAME'
+    /,
     **kw,     # Settings of `LocalChat`, `OpenAIChat` or `GeminiChat`; those that are `None` are left to their defaults
 )->Callable:  # Raises `InputError` for a missing key and for a setting that this kind of model doesn't have
     "A chat model from its name"
     kind = dict(openai=OpenAIChat, gemini=GeminiChat).get(name.partition(':')[0], LocalChat)
     kw = {k:v for k,v in kw.items() if v is not None}
-    if extra := kw.keys() - inspect.signature(kind).parameters.keys():
+    if extra := kw.keys() - chat_settings(kind):
         raise InputError(f"{name}: {sorted(extra)[0]} is not a setting of {'a local' if kind is LocalChat else 'a remote'} model")
     return kind(name, **kw)
