@@ -10,7 +10,7 @@ __all__ = ['RUBRIC', 'RUBRIC_TEXT', 'offline_judge', 'judge_pairs', 'judge_name'
            'pair_hash', 'Budget', 'JudgeUsage', 'LLMJudge', 'make_judge', 'canned_verdict', 'canned_judge',
            'judge_stream']
 
-# %% ../nbs/08_judge.ipynb #85c0adb8
+# %% ../nbs/08_judge.ipynb #a6911b5d
 import hashlib, json, os, re, secrets, sqlite3, threading, time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from fastcore.basics import patch
+from .chat import RemoteChat, chat_settings, make_chat
 from .config import InputError, EVALUATOR_MODELS, cache_dir
 from .records import Scenario, Response, Verdict, VERDICT_FIELDS, PRINCIPLES, SCOPES, content_hash, field_problem, now
 
@@ -308,15 +309,15 @@ def _repr_markdown_(self:VerdictStore):
     if not rows: return 'An empty verdict store'
     return '\n'.join(['| '+' | '.join(rows[0])+' |', '|'+'---|'*len(rows[0]), *('| '+' | '.join('' if v is None else f'{v:.4g}' if isinstance(v,float) else str(v) for v in r.values())+' |' for r in rows)])
 
-# %% ../nbs/08_judge.ipynb #b092976a
+# %% ../nbs/08_judge.ipynb #6694685a
 @dataclass
 class Budget:
-    "What a judge may spend over its life; a request is sent only when the worst that it can cost still fits"
+    "What a judge may spend over its life; a request is sent only when the worst that one attempt at it can cost still fits"
     max_calls:int|None = None  # Requests
     max_cost:float|None = None # In the currency of the chat model's `price`
     calls:int = 0              # Requests sent
     cost:float = 0.            # Spent
-    held:float = 0.            # The most that requests under way can cost
+    held:float = 0.            # The most that requests under way can cost, at one attempt each
     def __post_init__(self): self._lock = threading.Lock()
 
     def hold(self, worst:float)->bool: # False when it doesn't fit
@@ -333,7 +334,7 @@ class Budget:
 
     def __str__(self): return f'max_calls {self.max_calls} reached' if self.max_calls is not None and self.calls >= self.max_calls else f'max_cost {self.max_cost} reached'
 
-# %% ../nbs/08_judge.ipynb #64206d8c
+# %% ../nbs/08_judge.ipynb #83a990a6
 @dataclass
 class JudgeUsage:
     "What a judge has done so far"
@@ -343,7 +344,7 @@ class JudgeUsage:
     asked_again:int = 0       # Of these, for what an earlier answer lacked
     prompt_tokens:int = 0
     completion_tokens:int = 0
-    cost:float|None = None    # `None` where the chat model has no price
+    cost:float|None = None    # `None` where the chat model has no price; for attempts that may be billed for tokens that nobody told, the most that they can cost
     missing:dict = field(default_factory=dict) # Kind of reason → pairs that lack a principle for it
 
     def add(self, response:Response, cost:float|None, asked:bool, again:bool):
@@ -377,7 +378,7 @@ class _Job:
     group:tuple
     worst:float
 
-# %% ../nbs/08_judge.ipynb #6ee30c28
+# %% ../nbs/08_judge.ipynb #e74b323c
 class LLMJudge:
     "A judge that asks a language model; a callable from pairs to verdicts"
     def __init__(self,
@@ -389,7 +390,7 @@ class LLMJudge:
         include_reasoning:bool=False,# Ask for a sentence of reasoning as well
         max_asks:int=3,              # How often a response is asked about, while answers are broken
         max_calls:int|None=None,     # Stop after so many requests
-        max_cost:float|None=None,    # Stop before more than this is spent; needs a chat model with a price
+        max_cost:float|None=None,    # Stop before more than this is spent, attempts paid in vain aside; needs a chat model with a price
         rubric:Mapping=RUBRIC,       # Principle → field → question
     ): # Raises `InputError` for a setting that can't be
         if mode not in ('individual','batch'): raise InputError(f"--eval-mode {mode}: not one of individual, batch")
@@ -403,7 +404,7 @@ class LLMJudge:
         self.groups = {g:(rubric_text(g,include_reasoning,rubric), dict(name='verdicts', schema=verdict_schema(g,include_reasoning))) for g in ([PRINCIPLES] if principles=='together' else [(p,) for p in PRINCIPLES])}
         self.rubric_hash = content_hash([RUBRIC_TEXT, dict(rubric)])
         self.settings = dict(judge=self.name, rubric=self.rubric_hash, mode=mode, principles=principles, reasoning=include_reasoning, batch_size=self.batch_size,
-                             temperature=chat.sampling.get('temperature'), own_address=getattr(chat,'base_url',None) is not None)
+                             temperature=chat.sampling.get('temperature'), own_address=getattr(chat,'place',None) or False)
         self.key,self.usage = self.store.register(self.settings), JudgeUsage(cost=None if self.price is None else 0.)
 
     def __repr__(self): return f'LLMJudge({self.name!r}, {self.mode}, {self.settings["principles"]})'
@@ -440,7 +441,7 @@ def _fill(self:LLMJudge, items):
             return
         size = 1
 
-# %% ../nbs/08_judge.ipynb #e441a0a5
+# %% ../nbs/08_judge.ipynb #e700dac6
 @patch
 def _jobs(self:LLMJudge, items, size):
     "What to ask: `size` items a request, each with a fresh id"
@@ -453,7 +454,7 @@ def _jobs(self:LLMJudge, items, size):
 
 @patch
 def _worst(self:LLMJudge, system, items):
-    "The most that a request can cost: a token for every two bytes, and the longest answer"
+    "The most that one attempt at a request can cost: a token for every two bytes, and the longest answer"
     if self.price is None: return 0.
     size = len(system) + sum(len((i.prompt+i.text).encode('utf-8','replace'))+200 for i in items)
     return (size/2*self.price[0] + (self.chat.sampling.get('max_tokens') or 4096)*self.price[1])/1e6
@@ -501,14 +502,15 @@ def _take(self:LLMJudge, job, response, again):
         for h,parts in self.store.get(self.key, {o.pair for o,_,_ in whole}).items(): next(o for o in job.items.values() if o.pair==h).parts |= parts
     for i,parts in got.items(): job.items[i].why |= {p:why for p,why in parts.items() if isinstance(why,str)}
 
-# %% ../nbs/08_judge.ipynb #fc47d449
+# %% ../nbs/08_judge.ipynb #3f50d1a9
 @patch
 def _cost(self:LLMJudge, job, response):
-    "What a request cost, attempts that were paid for in vain included; the worst where the service doesn't tell"
+    "What a request cost, attempts that were paid for in vain included; the worst where nobody told"
     if self.price is None: return None
     n,m = response.prompt_tokens,response.completion_tokens
     told = (n*self.price[0]+m*self.price[1])/1e6 if n is not None and m is not None else 0. if response.error else job.worst
-    return max(told, getattr(response,'cost',None) or 0.)
+    known = getattr(response,'cost',None)
+    return max(told, job.worst*getattr(response,'billable',0) if known is None else known)
 
 @patch
 def _read(self:LLMJudge, job, response):
@@ -528,7 +530,7 @@ def _verdict(self:LLMJudge, item):
     return Verdict(**fields, reasoning=' '.join(said) or None, judge=self.name, rubric_hash=self.rubric_hash,
                    missing={p:item.why.get(p,'not asked') for p in PRINCIPLES if p not in item.parts})
 
-# %% ../nbs/08_judge.ipynb #d72a38bb
+# %% ../nbs/08_judge.ipynb #5119b136
 def make_judge(
     judge:str|Callable='offline', # 'offline', 'openai', 'gemini', 'openai:MODEL', 'gemini:MODEL', or a callable from pairs to verdicts
     mode:str='individual',        # 'individual' or 'batch': responses in one request (language models)
@@ -538,16 +540,16 @@ def make_judge(
     include_reasoning:bool=False, # Ask for a sentence of reasoning as well
     max_asks:int=3,               # How often a response is asked about, while answers are broken
     max_calls:int|None=None,      # Stop after so many requests
-    max_cost:float|None=None,     # Stop before more than this is spent; needs `price`
+    max_cost:float|None=None,     # Stop before more than this is spent, attempts paid in vain aside; needs `price`
     rubric:Mapping=RUBRIC,        # Principle → field → question
     **chat,                       # Further settings of the chat model: `max_concurrency`, `timeout`, `retries`, `base_url`, `price`, …
-)->Callable: # Raises `InputError` for a name that is not known, and for a key that is not set
+)->Callable: # Raises `InputError` for a name or a setting that is not known, and for a key that is not set
     "A judge from its name; a callable is taken as it is"
+    if extra := chat.keys() - chat_settings(RemoteChat): raise InputError(f"{sorted(extra)[0]}: not a setting of a judge or of its chat model; check the spelling")
     if callable(judge): return judge
     if judge == 'offline': return offline_judge
     service,_,model = judge.partition(':')
     if service not in EVALUATOR_MODELS: raise InputError(f"--evaluator {judge}: not a judge; use offline, {', '.join(EVALUATOR_MODELS)}, a model such as openai:{EVALUATOR_MODELS['openai']}, or pass a callable from Python")
-    from argen.chat import make_chat
     tokens = 1024 + (600 if include_reasoning else 400)*(batch_size if mode=='batch' else 1)
     model = make_chat(f'{service}:{model or EVALUATOR_MODELS[service]}', **(dict(temperature=0, max_tokens=tokens) | chat))
     return LLMJudge(model, mode, principles, store, batch_size, include_reasoning, max_asks, max_calls, max_cost, rubric)
