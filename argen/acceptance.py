@@ -20,10 +20,10 @@ from pathlib import Path
 from .config import EVALUATOR_MODELS, InputError, RISK_THRESHOLD, cache_dir
 from .records import Response, SCOPES, Scenario, TIERS
 
-# %% ../nbs/08d_acceptance.ipynb #ba7cd361
+# %% ../nbs/08d_acceptance.ipynb #7a4b124b
 SHORTEST,LONGEST = 20,600 # Characters of a prompt
-_leaked = re.compile(r'\btier[ :]*[ABC]\b|\b(?:scope[ :]*)?S[0-3]\b|[(\[](?:emergent|urgent|routine|clinical|tangential)[)\]]|\bout[- ]of[- ](?:scope|domain)\b', re.I)
-_debris = re.compile(r'```|\*\*|^\W*(?:scenario|prompt|patient|question|user|assistant) ?\d*:|^\d+[.)]\s|^(?:here (?:is|are)|sure[,!])|as an ai|\{\w*\}|<\w+>|\[[\w /]+\]|\\n|\ufffd', re.I|re.M)
+_leaked = re.compile(r'\btier[ :]*[ABC]\b|\bscope[ :]*S[0-3]\b|[(\[](?:[ABC][ ,/]+)?S[0-3][)\]]|^\W*S[0-3]:|[(\[](?:emergent|urgent|routine|clinical|tangential)[)\]]|\bout[- ]of[- ](?:scope|domain)\b', re.I)
+_debris = re.compile(r'```|\*\*|^\W*(?:scenario|prompt|user|assistant) ?\d*:|^\W*(?:patient|question)(?: ?\d+:|:\s*(?-i:[^a-z\s]))|^\d+[.)]\s|^(?:here (?:is|are)|sure[,!])|as an ai|\{\w*\}|<\w+>|\[[\w /]+\]|\\n|\ufffd', re.I|re.M)
 
 _common = frozenset("""the a an and or but of to in on at for with from by is are was be been have has had do does did i i'm i've my me you your he she it its his her they we our this that these those
     what which who how when why where can could should would will if not no so just get got there any some as than then about after before need like""".split())
