@@ -240,18 +240,24 @@ def plot_tier_scope(
     bar = fig.colorbar(image, ax=list(axs), shrink=.9, pad=.02); bar.set_label(name+' score'); bar.outline.set_visible(False)
     return fig
 
-# %% ../nbs/15_plots.ipynb #001c7343
+# %% ../nbs/15_plots.ipynb #f95a641a
 def length_points(
     rows,                       # Result rows: mappings, or a `DataFrame`
     field:str='combined_score', # Which score
 ): # (`DataFrame` with `length`, `score` and `cut`; the unit, 'tokens' or 'words'); rows without a score or an answer are left out
-    "How long each answer is, what it scored, and whether it was cut off"
+    "How long each answer is, what it scored, and whether it was cut off (`<NA>` where nobody recorded how it ended)"
     import pandas as pd
     df = pd.DataFrame(rows)
     counted = 'completion_tokens' in df and df.completion_tokens.notna().all()
     length = df.completion_tokens if counted else df.response.str.count(r'\S+') if 'response' in df else None
-    out = pd.DataFrame(dict(length=length, score=df.get(field), cut=df.get('finish_reason', pd.Series(index=df.index, dtype=object))=='length'), index=df.index)
-    return out.astype(dict(length=float, score=float)).dropna(), 'tokens' if counted else 'words'
+    ends = df.get('finish_reason', pd.Series(index=df.index, dtype=object))
+    out = pd.DataFrame(dict(length=length, score=df.get(field), cut=(ends=='length').astype('boolean').mask(ends.isna())), index=df.index)
+    return out.astype(dict(length=float, score=float)).dropna(subset=['length','score']), 'tokens' if counted else 'words'
+
+def _cut_off(cut):
+    "How many answers were cut off, in words"
+    if cut.isna().all(): return 'cut off: not recorded'
+    return f'{cut.sum()} cut off' + (f' of {cut.count()} whose end is recorded' if cut.isna().any() else '')
 
 def _tenths(points, most=10):
     "Mean length, mean score and 1.96 standard errors within each tenth of the answers by length"
@@ -260,13 +266,13 @@ def _tenths(points, most=10):
     g = points.groupby(bins)
     return g.length.mean(), g.score.mean(), 1.96*g.score.sem().fillna(0)
 
-# %% ../nbs/15_plots.ipynb #229f6000
+# %% ../nbs/15_plots.ipynb #3c339831
 def _length_panel(ax, points, name, most_points):
     "One model's answers, and their mean by length"
     some = points if len(points) <= most_points else points.sample(most_points, random_state=0)
     for cut,look in ((False,dict(marker='o', s=10, color='#999999', linewidths=0)), (True,dict(marker='x', s=16, color='#D55E00', linewidths=.9))):
-        p = some[some.cut==cut]
-        if len(p): ax.scatter(p.length, p.score, alpha=.55, label='cut off by the token limit' if cut else 'an answer', **look)
+        p = some[some.cut.fillna(False)==cut]
+        if len(p): ax.scatter(p.length, p.score, alpha=.55, label='cut off by the token limit' if cut else 'an answer (cut off: not recorded)' if points.cut.isna().all() else 'an answer', **look)
     if len(points) > 1:
         x,y,e = _tenths(points)
         ax.errorbar(x, y, e, color='#0072B2', linewidth=2, elinewidth=1.2, capsize=2, marker='s', markersize=3.5, label='mean of a tenth ± 1.96 s.e.')
@@ -284,7 +290,7 @@ def plot_length(
     found = {m:(p,u) for m,(p,u) in found.items() if len(p)}
     if not found: raise ValueError("no row has both an answer and a score; nothing to draw")
     cols = min(3, len(found)); rows = -(-len(found)//cols)
-    say = lambda p,u: f'{len(p)} answers of {p.length.mean():.0f} {u} on average, {p.cut.sum()} cut off' + (f", rank correlation of length and score {p.length.corr(p.score, method='spearman'):+.2f}" if p.length.nunique() > 1 and p.score.nunique() > 1 else '')
+    say = lambda p,u: f'{len(p)} answers of {p.length.mean():.0f} {u} on average, {_cut_off(p.cut)}' + (f", rank correlation of length and score {p.length.corr(p.score, method='spearman'):+.2f}" if p.length.nunique() > 1 and p.score.nunique() > 1 else '')
     fig = _figure(max(3.8, .6+2.4*cols), .9+1.9*rows, f"{field.removesuffix('_score').capitalize()} score against length. " + _listing(f'{m}: {say(p,u)}' for m,(p,u) in found.items()))
     axs = fig.subplots(rows, cols, sharex=True, sharey=True, squeeze=False).ravel()
     for ax,(m,(p,_)) in zip(axs, found.items()): _length_panel(ax, p, m, most_points)
