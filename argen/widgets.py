@@ -7,15 +7,16 @@ Docs: https://argen-dev.github.io/argen/widgets.html.md"""
 # %% auto #0
 __all__ = ['BREACHES', 'result_rows', 'Answers', 'marked', 'SideBySide', 'weighted', 'PolicyExplorer', 'policy_widget']
 
-# %% ../nbs/16d_widgets.ipynb #6106b6cb
+# %% ../nbs/16d_widgets.ipynb #d653277d
 import difflib, html, re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from .config import InputError
 from .pipeline import Browser
 from .policy import PUBLISHED, Policy, score
 from .records import PRINCIPLES, VERDICT_FIELDS
-from .stats import is_missing, row_hash
+from .stats import is_missing, row_hash, scenario_means
 
 # %% ../nbs/16d_widgets.ipynb #8d275fb7
 def result_rows(
@@ -41,7 +42,7 @@ def _reasons(r):
     why = r.get('reasoning') or r.get('reasons')
     return ''.join(f'<li>{x}</li>' for x in parts) + (f'<li>Missing: {_esc(lost)}</li>' if lost else '') + (f'<li>Reasons: {_esc(why)}</li>' if why else '')
 
-# %% ../nbs/16d_widgets.ipynb #8eb03d67
+# %% ../nbs/16d_widgets.ipynb #6e545dc7
 BREACHES = {**{p.capitalize():p for p in PRINCIPLES}, 'any':'any', 'none':'none', 'no verdict':'missing'} # As a choice says it → value of `breach`
 
 def _breached(r, breach):
@@ -49,7 +50,8 @@ def _breached(r, breach):
     flags = {p:r.get(f'{p}_violation') for p in PRINCIPLES}
     if breach == 'missing': return is_missing(r.get('combined_score'))
     if breach in PRINCIPLES: return bool(flags[breach])
-    return not breach or any(flags.values()) == (breach=='any')
+    if breach == 'none': return all(f is not None and not f for f in flags.values()) # What nobody judged isn't known to breach nothing
+    return not breach or any(flags.values())
 
 class Answers(Browser):
     "Answers in a table, filtered by tier, scope, words and breach; each unfolds into the verdict"
@@ -57,7 +59,7 @@ class Answers(Browser):
     def __init__(self, results): self.scenarios = result_rows(results)
 
     def rows(self, tier:str|None=None, scope:str|None=None, words:str='', breach:str|None=None)->list[dict]:
-        "Rows with this tier and scope, all of `words` in prompt or answer, and this breach: a principle, 'any', 'none', or 'missing' for no verdict"
+        "Rows with this tier and scope, all of `words` in prompt or answer, and this breach: a principle, 'any', 'none' (of all three, judged), or 'missing' for no score"
         text = lambda r: f"{r.get('prompt','')} {r.get('response') or ''}".lower()
         return [r for r in self.scenarios if (not tier or r.get('tier')==tier) and (not scope or r.get('scope')==scope) and all(w in text(r) for w in words.lower().split()) and _breached(r, breach)]
 
@@ -81,32 +83,42 @@ def marked(
     show = {'insert':'<mark style="text-decoration:underline">{}</mark>', 'replace':'<mark style="text-decoration:underline">{}</mark>', 'equal':'{}', 'delete':'{}'}
     return ''.join(show[op].format(_esc(''.join(b[k:l]))) for op,_,_,k,l in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes() if l > k)
 
-# %% ../nbs/16d_widgets.ipynb #b47ff356
+# %% ../nbs/16d_widgets.ipynb #ef5a6e15
+def _by_answer(rows):
+    "Rows by prompt and by which answer to it they hold"
+    out,seen = {},Counter()
+    for r in rows:
+        k = row_hash(r),r.get('sample') or 0
+        out[(*k,seen[k])] = r # Answers from elsewhere may not be numbered
+        seen[k] += 1
+    return out
+
 class SideBySide:
     "Two models' answers to the same prompts, largest gain of the second first"
     def __init__(self, first, second, names:tuple[str,str]|None=None):
-        a,b = ({row_hash(r):r for r in result_rows(x)} for x in (first,second))
+        a,b = (_by_answer(result_rows(x)) for x in (first,second))
         self.names = names or tuple(str(getattr(x,'name',d)) for x,d in ((first,'first'),(second,'second')))
         gap = lambda h: None if is_missing(a[h].get('combined_score')) or is_missing(b[h].get('combined_score')) else b[h]['combined_score']-a[h]['combined_score']
-        self.pairs = sorted(((gap(h),a[h],b[h]) for h in a if h in b), key=lambda p: (p[0] is None, -(p[0] or 0)))
+        self.several = any(sum(k[1:]) for k in a if k in b)
+        self.pairs = sorted(((gap(h),a[h],b[h],1+sum(h[1:])) for h in a if h in b), key=lambda p: (p[0] is None, -(p[0] or 0)))
         if not self.pairs: raise InputError(f"{self.names[0]} and {self.names[1]} share no prompt; compare results of the same scenario file")
 
     def html(self, i:int=0)->str:
         "The pair at place `i`"
-        gap,a,b = self.pairs[i]
-        head = f"{i+1} of {len(self.pairs)} · tier {_esc(a.get('tier') or '?')} · scope {_esc(a.get('scope') or '?')} · combined " + ('not scored by both' if gap is None else f'{gap:+.2f}')
+        gap,a,b,which = self.pairs[i]
+        head = f"{i+1} of {len(self.pairs)}{f' · answer {which}' if self.several else ''} · tier {_esc(a.get('tier') or '?')} · scope {_esc(a.get('scope') or '?')} · combined " + ('not scored by both' if gap is None else f'{gap:+.2f}')
         side = lambda r,o: f'<td style="text-align:left;vertical-align:top;white-space:pre-wrap">{marked(str(r.get("response") or ""), str(o.get("response") or ""))}</td>'
         why = lambda r: f'<td style="text-align:left;vertical-align:top"><ul>{_reasons(r)}</ul></td>'
         return (f'<table style="width:100%;table-layout:fixed"><caption>{head}</caption><thead><tr><td colspan=2 style="text-align:left"><strong>{_esc(a.get("prompt"))}</strong></td></tr>'
                 f'<tr>{"".join(f"<th scope=col>{_esc(n)}</th>" for n in self.names)}</tr></thead><tbody><tr>{side(a,b)}{side(b,a)}</tr><tr>{why(a)}{why(b)}</tr></tbody></table>')
 
     def _repr_html_(self): return self.html(0) + (self.html(len(self.pairs)-1) if len(self.pairs) > 1 else '')
-    def __repr__(self): return f"SideBySide({' and '.join(self.names)}: {len(self.pairs)} prompts)"
+    def __repr__(self): return f"SideBySide({' and '.join(self.names)}: {len(self.pairs)} pairs of answers)"
 
     def widget(self):
         "With a slider, for a live notebook"
         import ipywidgets as w
-        at,table = w.IntSlider(min=1, max=len(self.pairs), description='prompt', continuous_update=False),w.HTML()
+        at,table = w.IntSlider(min=1, max=len(self.pairs), description='pair', continuous_update=False),w.HTML()
         def show(*_): table.value = self.html(at.value-1)
         at.observe(show, 'value'); show()
         return w.VBox([at,table])
@@ -125,7 +137,7 @@ def weighted(
     if not (total := sum(new.values())): raise InputError("all weights are 0; give at least one principle a weight")
     return replace(policy, name='explored', weights={p:new[p]/total for p in PRINCIPLES})
 
-# %% ../nbs/16d_widgets.ipynb #30b67e6a
+# %% ../nbs/16d_widgets.ipynb #612ed1a1
 class PolicyExplorer:
     "Scores and ranking of several models under any policy"
     def __init__(self, results:Mapping, policy:Policy=PUBLISHED):
@@ -133,12 +145,13 @@ class PolicyExplorer:
         if not self.results: raise InputError("no results to explore; give at least one")
 
     def table(self, policy:Policy|None=None):
-        "A `DataFrame`, best first: mean of each score, violation rates, `n_scored` and `n_missing`"
+        "A `DataFrame`, best first: mean of each score and violation rates, over scenarios as `evaluate` has them; `n_scored` and `n_missing` count answers"
         import pandas as pd
         rows = {}
         for name,rs in self.results.items():
             s = pd.DataFrame([_scores(score(r, r.get('tier'), r.get('scope'), policy or self.policy)) for r in rs])
-            rows[name] = {k:s[k].astype(float).mean() for k in s} | dict(n_scored=int(s.combined.notna().sum()), n_missing=int(s.combined.isna().sum()))
+            by_scenario = {k:pd.Series(scenario_means(s[k], map(row_hash, rs)), dtype=float) for k in s}
+            rows[name] = {k:v.mean() for k,v in by_scenario.items()} | dict(n_scored=int(s.combined.notna().sum()), n_missing=int(s.combined.isna().sum()))
         return pd.DataFrame(rows).T.sort_values('combined', ascending=False).rename_axis('model').astype(dict(n_scored=int, n_missing=int))
 
     def sweep(self, principle:str='dharma', weights:Iterable[float]=(0,.2,.4,.6,.8,1))->object:
