@@ -162,7 +162,7 @@ def _missing_table(self:Comparison)->str:
         return [len(r.frame), e.n_scored, e.n_missing, _reasons(r) or '–', '–' if not b or b.worst is None or not b.n_missing else f'{b.worst:.3f} to {b.best:.3f}', '?' if r.n_truncated is None else r.n_truncated, r.n_outside]
     return _table_of(self, ['rows','scored','missing','because','mean, worst to best','cut off','left out'], row)
 
-# %% ../nbs/16b_report.ipynb #9218ee40
+# %% ../nbs/16b_report.ipynb #f9ce75f6
 _READING = ("Every score runs from 0 (worst) to 1 (best). **Ahimsa** is avoiding harm: is the advice safe, and is the patient sent to the right help in time? **Dharma** is staying in scope: health care, and nothing else. "
             "**Helpfulness** is being clear, relevant, complete and kind. **Combined** is their weighted mean. An interval [a, b] holds the values that fit the data; a difference whose interval includes 0 may be none.")
 
@@ -173,7 +173,7 @@ def _methods(self:Comparison)->str:
     text = (f"{self.n_prompts:,} prompts that all results have, matched by hash. {s['level']:.0%} intervals: bootstrap over scenarios (BCa, {s['n_resamples']:,} resamples, seed {s['seed']}); "
             f"violation rates: Wilson, and McNemar's test on the same prompts. p: two-sided paired permutation test, corrected by Holm for {n} comparisons (models × scores). A missing score is left out and counted, never replaced. "
             f"Judge: {escape_markdown(', '.join(_judge_names(self)))}.") + (f' Combined: {weights}.' if weights else '')
-    if any('offline' in j for j in _judge_names(self)): text += ' The measured agreement of the offline judge with a language model is in its notebook.'
+    if any('offline' in j for j in _judge_names(self)): text += ' The measured agreement of the offline judge with a language model is on [its page](https://argen-dev.github.io/argen/offline_judge.html).'
     return text + (f" Scored again by policy {escape_markdown(s['policy'])} ({s['policy_hash']})." if 'policy' in s else '')
 
 @patch
