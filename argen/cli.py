@@ -115,7 +115,7 @@ def _switch(text):
     if text.lower() in ('false','no','off','0'): return False
     raise argparse.ArgumentTypeError(f'{text!r} is not true or false')
 
-# %% ../nbs/18_cli.ipynb #60bc0cdf
+# %% ../nbs/18_cli.ipynb #0077c2ec
 def _evaluate_flags(p):
     _model_flag(p)
     p.add_argument('--scenarios', metavar='FILE', help='processed scenario file; with --input-json, where tier and scope are')
@@ -140,6 +140,7 @@ def _compare_flags(p):
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument('--models', nargs='+', metavar='MODEL', help='models to evaluate and compare')
     what.add_argument('--results', nargs='+', metavar='FILE.json', help='finished results to compare instead, of argen or of the reference implementation')
+    p.add_argument('--rescore', action='store_true', help='with --results: score the verdicts in the files again, all by one policy (default: the scores that the files have)')
     p.add_argument('--scenarios', metavar='FILE', help='processed scenario file (with --models)')
     _answers(p)
     _side_flags(p)
@@ -260,17 +261,18 @@ def _both_modes(a, progress):
     write_text(folder/'eval_modes.svg', svg(c.plot()))
     return f"{c._repr_markdown_()}\n\nReport: {folder/'eval_modes.md'}", int((c.modes.missing > 0).any())
 
-# %% ../nbs/18_cli.ipynb #4a392b7f
+# %% ../nbs/18_cli.ipynb #fd6fe9be
 def _compare(a, progress):
     from argen.compare import compare
     from argen.launch import compare_models
     from argen.policy import PUBLISHED
+    if a.models and a.rescore: raise InputError('--rescore: it goes with --results; answers of --models are scored by one policy as it is')
     if a.models and not a.scenarios: raise InputError('--scenarios: name the processed scenario file that the models are to answer')
     folder = a.output_dir or _named('compare', (a.models or a.results)[0], _asked(a, models=a.models, scenarios=a.scenarios) if a.models else {k:str(v) for k,v in vars(a).items() if k != 'run'})
     if a.results:
         if a.scenarios: raise InputError('--scenarios: results are finished; it goes with --models')
         _refuse(a, 'results are finished; it goes with --models', _answers, _side_flags, _judge_flags)
-        c = compare(a.results, baseline=a.baseline or 0, policy=None if (p := _policy(a))==PUBLISHED else p)
+        c = compare(a.results, baseline=a.baseline or 0, policy=None if (p := _policy(a))==PUBLISHED and not a.rescore else p)
         report = c.report(folder)
     else:
         c = compare_models(a.models, a.scenarios, judge=_judge(a), output_dir=folder, baseline=a.baseline or 0, policy=_policy(a), progress=progress, parallel=not a.no_parallel, pipeline=not a.no_pipeline,
