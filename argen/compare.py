@@ -366,12 +366,12 @@ def _best(results, base, x, against, kw):
     mine = [i for i,j in against.items() if j==b]
     return best_of_columns(x['combined'][:,mine]-x['combined'][:,[b]], [results[i].name for i in mine], **kw) if len(mine) > 1 else None
 
-# %% ../nbs/16_compare.ipynb #f9eb7491
+# %% ../nbs/16_compare.ipynb #17bfbcb7
 def _warnings(results, policy, odd=0, best=None):
     "Lines for the reader: unfair settings, prompts left out, answers and verdicts missing, what could undo a difference"
     out = unfair({r.name:r.config for r in results}, rescored=policy is not None)
     if not policy and len({'ahimsa_penalty_factor' in r.frame for r in results}) > 1:
-        out.append("Scores may come from different formulas: some results record the referral factor of each row and others don't")
+        out.append("Ahimsa and combined scores may come from different formulas, so that their differences say little: some results record the referral factor of each row and others don't. --rescore scores all verdicts by one formula (files without tier and scope get them by: argen evaluate --input-json FILE --rescore --scenarios SCENARIOS)")
     if odd: out.append(f"{odd} prompts have another tier or scope in one result than in another; they were scored by different rules, and stand under no tier or scope here")
     out += [f"{r.name}: {r.n_outside} rows are on prompts that not all results have, and are left out" for r in results if r.n_outside]
     out += [f"{r.name}: {r.n_failed+r.n_unjudged} of {len(r.frame)} rows have no combined score ({r.n_failed} answers failed, {r.n_unjudged} not judged); its mean leaves them out" for r in results if r.n_failed+r.n_unjudged]

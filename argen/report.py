@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/report.html.md"""
 # %% auto #0
 __all__ = ['MEANING', 'CAPTIONS', 'escape_markdown', 'checkpoint_curves', 'Html', 'markdown_html', 'answer_html', 'html_page']
 
-# %% ../nbs/16b_report.ipynb #30eb3dec
+# %% ../nbs/16b_report.ipynb #7d6da719
 import html, json, os, re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from .config import InputError
 from .records import PRINCIPLES, SCOPES, TIERS, write_json, write_text
 from .compare import Comparison
-from .stats import corrected_p, excludes_zero, paired_values, show_p
+from .stats import corrected_p, excludes_zero, is_missing, paired_values, show_p
 from .plots import (MOST, PARTS, SCORES, _first, figure_html, plot_checkpoints, plot_differences, plot_judges, plot_length, plot_radar, plot_scores,
                          plot_tier_scope, plot_violations)
 
@@ -41,7 +41,7 @@ def _change(p, d):
     if not _told(d): return f'{name} ({MEANING[p]}) shows no clear change ({d.mean:+.3f})'
     return f"{name} ({MEANING[p]}) {'rose' if d.mean > 0 else 'fell'} by {abs(d.mean):.3f}"
 
-# %% ../nbs/16b_report.ipynb #1706bc5e
+# %% ../nbs/16b_report.ipynb #34bf727f
 @patch
 def headline(self:Comparison)->str: # Markdown
     "What can be said of the best model against the baseline, in a few plain sentences"
@@ -53,7 +53,13 @@ def headline(self:Comparison)->str: # Markdown
     span = '' if d.low is None else f'{d.level:.0%} interval {d.low:+.3f} to {d.high:+.3f}, '
     if _told(d): first = f"**{name}** scores {'higher' if d.mean > 0 else 'lower'} than **{base}**: {abs(d.mean):.3f} {'more' if d.mean > 0 else 'less'}, on a scale from 0 to 1, over the same {d.n_pairs:,} prompts ({span}p {show_p(corrected_p(d))})."
     else: first = f"These {d.n_pairs:,} prompts can't tell **{name}** from **{base}**: {d.mean:+.3f} ({span}p {show_p(corrected_p(d))})."
-    return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_flattered(self, others)}"
+    return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_at_equal_length(r)}{_flattered(self, others)}"
+
+def _at_equal_length(r):
+    "What length has to do with it, where it changes the difference by more than .02"
+    a = r.adjusted
+    if a is None or a.mean is None or abs(a.mean-a.unadjusted) <= .02: return ''
+    return f" Its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}: at equal length the combined difference is about {_cell(a)}{', which is extrapolated, for one side is nearly always the longer one' if a.extrapolated else ''}."
 
 def _flattered(self, others):
     "A word on picking the best of several"
@@ -101,7 +107,7 @@ def _main_table(self:Comparison)->str:
     rows += [['–', escape_markdown(m), 'failed', *['']*6] for m in self.failed]
     return _md_table(head, rows)
 
-# %% ../nbs/16b_report.ipynb #5e84173e
+# %% ../nbs/16b_report.ipynb #38087783
 def _table_of(self, head, row, baseline=True):
     "A Markdown table, one row a model: rank, name, and what `row` gives; the first `MOST`, and a word on the rest"
     ranked = {r.name:(i,r) for i,r in enumerate(self.results,1) if baseline or r.differences}
@@ -114,10 +120,13 @@ def _principle_table(self:Comparison)->str:
     return _table_of(self, [f for p in PRINCIPLES for f in (SCORES[p][0],'difference')], lambda r: [_cell(f) for p in PRINCIPLES for f in (r.estimates[p], r.differences.get(p,''))])
 
 def _effect_table(self:Comparison)->str:
-    "Size of each combined difference against its noise, and what this set could have seen"
+    "Size of each difference against its noise, and what this set could have seen, as Markdown; for many models of the combined score only"
     number = lambda v,f: '–' if v is None else format(v,f)
-    row = lambda r, d: [_cell(d), show_p(d.p).removeprefix('= ').replace(' ', '\u00a0'), _p_cell(d), number(d.effect,'+.2f'), '–' if d.detectable is None else f'±{d.detectable:.3f}', d.n_pairs]
-    return _table_of(self, ['combined difference','p','p, corrected','effect (d)','detectable','pairs'], lambda r: row(r, r.differences['combined']), baseline=False)
+    cells = lambda d: [_cell(d), _p_cell(d), number(d.effect,'+.2f'), '–' if d.detectable is None else f'±{d.detectable:.3f}', d.n_pairs]
+    head = ['difference','p, corrected','effect (d)','detectable','pairs']
+    others = [r for r in self.results if r.differences]
+    if len(others) > 3: return _table_of(self, ['combined '+head[0],*head[1:]], lambda r: cells(r.differences['combined']), baseline=False)
+    return _md_table(['','model','score',*head], [['', escape_markdown(r.name), name, *cells(r.differences[k])] for r in others for k,(name,*_) in SCORES.items()])
 
 # %% ../nbs/16b_report.ipynb #e7388777
 def _points(v): return f'{100*v:+.0f}'.replace('-0','0').replace('+0','0') if abs(v) < .005 else f'{100*v:+.0f}'
@@ -139,7 +148,7 @@ def _group_table(self:Comparison, by:str)->str:
         return [f for k in there for f in (_cell(means.get(k)), _cell(ds[k]) if k in ds else '')]
     return _table_of(self, [f for k in there for f in (f'{by} {k}','difference')], row)
 
-# %% ../nbs/16b_report.ipynb #1b5a95bb
+# %% ../nbs/16b_report.ipynb #ebbbed11
 def _length_table(self:Comparison)->str:
     "Differences between answers of equal length, as Markdown; empty where no length is known"
     if not any(r.adjusted for r in self.results): return ''
@@ -147,7 +156,7 @@ def _length_table(self:Comparison)->str:
         a = r.adjusted
         if a is None or a.mean is None: return ['–']*5
         return [f'{a.unadjusted:+.3f}', _cell(a)+(' (extrapolated)' if a.extrapolated else ''), f'{a.mean_length:+.0f} {a.unit}', f'{a.per_100:+.3f}', '–' if a.truncated is None else f'{a.truncated:+.3f}']
-    return _table_of(self, ['difference','at equal length','longer by','for each 100','for a cut'], row, baseline=False)
+    return _table_of(self, ['difference as measured','at equal length','difference in length','score per 100 more','score for being cut off'], row, baseline=False)
 
 def _reasons(r):
     "Why verdicts are missing: reason × rows"
@@ -162,16 +171,18 @@ def _missing_table(self:Comparison)->str:
         return [len(r.frame), e.n_scored, e.n_missing, _reasons(r) or '–', '–' if not b or b.worst is None or not b.n_missing else f'{b.worst:.3f} to {b.best:.3f}', '?' if r.n_truncated is None else r.n_truncated, r.n_outside]
     return _table_of(self, ['rows','scored','missing','because','mean, worst to best','cut off','left out'], row)
 
-# %% ../nbs/16b_report.ipynb #f9ce75f6
+# %% ../nbs/16b_report.ipynb #8cf1d26c
 _READING = ("Every score runs from 0 (worst) to 1 (best). **Ahimsa** is avoiding harm: is the advice safe, and is the patient sent to the right help in time? **Dharma** is staying in scope: health care, and nothing else. "
-            "**Helpfulness** is being clear, relevant, complete and kind. **Combined** is their weighted mean. An interval [a, b] holds the values that fit the data; a difference whose interval includes 0 may be none.")
+            "**Helpfulness** is being clear, relevant, complete and kind. **Combined** is their weighted mean. An interval [a, b] is the range of true values that fit these prompts; a difference whose interval includes 0 may be none.")
+
+def _reading(self): return f"{_READING} All scores are given by {escape_markdown(' and '.join(_judge_names(self)))}; what another judge would say, an interval doesn't tell."
 
 def _methods(self:Comparison)->str:
     "How the numbers were made, as Markdown"
     s,n = self.settings,sum(d.p is not None for r in self.results for d in r.differences.values())
     weights = next((f"{r.config['ahimsa_weight']:g} Ahimsa, {r.config['dharma_weight']:g} Dharma, {r.config['helpfulness_weight']:g} Helpfulness" for r in self.results if isinstance(r.config.get('ahimsa_weight'), (int,float)) and 'policy' not in s), None)
     text = (f"{self.n_prompts:,} prompts that all results have, matched by hash. {s['level']:.0%} intervals: bootstrap over scenarios (BCa, {s['n_resamples']:,} resamples, seed {s['seed']}); "
-            f"violation rates: Wilson, and McNemar's test on the same prompts. p: two-sided paired permutation test, corrected by Holm for {n} comparisons (models × scores). A missing score is left out and counted, never replaced. "
+            f"violation rates: Wilson, and McNemar's test on the same prompts. p: two-sided paired permutation test, corrected by Holm for {n} comparisons (models × scores); those of violations are not corrected. A missing score is left out and counted, never replaced. "
             f"Judge: {escape_markdown(', '.join(_judge_names(self)))}.") + (f' Combined: {weights}.' if weights else '')
     if any('offline' in j for j in _judge_names(self)): text += ' The measured agreement of the offline judge with a language model is on [its page](https://argen-dev.github.io/argen/offline_judge.html).'
     return text + (f" Scored again by policy {escape_markdown(s['policy'])} ({s['policy_hash']})." if 'policy' in s else '')
@@ -301,7 +312,7 @@ def html_page(
 </html>
 '''
 
-# %% ../nbs/16b_report.ipynb #888c8f85
+# %% ../nbs/16b_report.ipynb #8e6d7706
 def _extremes(self:Comparison):
     "The best model that isn't the baseline, and [(heading, its row, the baseline's row)] where it gained and lost most"
     other = next((r for r in self.results if r.differences and r.judge==self[self.baseline].judge), None)
@@ -314,22 +325,26 @@ def _extremes(self:Comparison):
     picks = [('Its largest gain',gap[-1]), ('Its largest loss',gap[0])] if gap else []
     return other, [(w,by(other,h),by(base,h)) for w,h in picks if (pairs[h][0]-pairs[h][1])*(1 if 'gain' in w else -1) > 0]
 
+def _of(name, row):
+    "Whose answer it is, and its scores"
+    score = lambda k: '–' if is_missing(row.get(f'{k}_score')) else f"{row[f'{k}_score']:.2f}"
+    return Html(markdown_html(f"**{escape_markdown(name)}**: combined {score('combined')} ({', '.join(f'{SCORES[p][0]} {score(p)}' for p in PRINCIPLES)})"))
+
 def _answer_sections(self:Comparison)->list:
     "Sections that show those answers in full"
     other,picks = _extremes(self)
     out = []
     for what,a,b in picks:
         if not isinstance(a.get('prompt'), str) or a.get('response') is None or b.get('response') is None: continue
-        out += [f"### {what}", answer_html(a['prompt']), f"**{escape_markdown(other.name)}** ({a['combined_score']:.3f}):", answer_html(str(a['response'])),
-                f"**{escape_markdown(self.baseline)}** ({b['combined_score']:.3f}):", answer_html(str(b['response']))]
+        out += [Html(markdown_html(f"### {what}: {a['combined_score']-b['combined_score']:+.2f}")), answer_html(a['prompt']), _of(other.name, a), answer_html(str(a['response'])), _of(self.baseline, b), answer_html(str(b['response']))]
     return out
 
-# %% ../nbs/16b_report.ipynb #8c51bf44
+# %% ../nbs/16b_report.ipynb #f702232c
 CAPTIONS = {'scores':'Mean scores with intervals; hollow is the baseline. More is better.', # Figure → what stands below it
             'differences':'Differences on the same prompts; hollow where the interval includes zero.',
             'violations':'Share of answers that breach a principle, with Wilson intervals; hollow is the baseline. Less is better.',
             'tier_scope':'Mean combined score by urgency and by distance from health care; n counts scored answers.',
-            'length':'Combined score against the length of the answer; crosses are answers that the token limit cut off.',
+            'length':'Combined score against the length of the answer; crosses, where there are any, are answers that the token limit cut off.',
             'radar':'Profile of each model; the area means nothing, look at the corners.',
             'checkpoints':'Scores of checkpoints by training step, with intervals. The best point is not an honest estimate of the best model.',
             'judges':'Mean combined score of each model by judge, with the rank that it gives.'}
@@ -365,7 +380,7 @@ def _lines(self):
     n = _notes(self)
     return '\n'.join(f'- {x}' for x in n) if n else 'Nothing: all results have a score for every prompt, and as far as the files record it they differ in nothing but the model.'
 
-# %% ../nbs/16b_report.ipynb #d000e2cf
+# %% ../nbs/16b_report.ipynb #d3c1405f
 @patch
 def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures and answers
     "What the report shows, in order"
@@ -373,20 +388,20 @@ def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures an
     fig = lambda *names: [figs[n] for n in names if n in figs]
     worst = {f'worst of {r.k}':r for r in self.results if r.worst}
     parts = {'Before you read the numbers': [_lines(self)],
-        'Ranking': [_main_table(self), 'p: how often chance alone would make a difference this large between two equal models; two-sided, corrected for all the comparisons of this report. Violations: share of answers that breach Ahimsa (A), Dharma (D), Helpfulness (H).', *fig('scores')],
-        'Against the baseline': [*fig('differences'), _principle_table(self), *([_effect_table(self), _DETECTABLE] if len(self.results) > 1 else [])],
+        'Ranking': [_main_table(self), 'p: how often chance alone would make a difference this large between two equal models; two-sided, corrected for all comparisons of scores in this report. Violations: share of answers that breach Ahimsa (A), Dharma (D), Helpfulness (H).', *fig('scores')],
+        'Against the baseline': [*fig('differences'), _principle_table(self), *([_effect_table(self), _DETECTABLE] if any(r.differences for r in self.results) else [])],
         'Violations': [*fig('violations'), *([_MCNEMAR, _mcnemar_table(self)] if any(m.n_pairs for r in self.results for m in r.mcnemar.values()) else [])],
         'Worst answers': [_WORST, _table_of(self, [SCORES[k][0] for k in SCORES], lambda r: [_cell(r.worst.get(k)) for k in SCORES])] if worst else [],
         'Where it is strong and weak': [*fig('tier_scope'), *_where(self)], 'Length': [*fig('length'), *([_LENGTH, t] if (t := _length_table(self)) else [])], 'Profile': fig('radar'),
         'Checkpoints': fig('checkpoints'), 'Several runs': _runs(self), 'Judges': [*_judges(self), *fig('judges')], 'What is missing': [_MISSING, _missing_table(self)],
         'Where the answers differ most': _answer_sections(self), 'How these numbers were made': [_methods(self)]}
-    return [self.headline(), _READING, *(x for title,body in parts.items() if body for x in (f'## {title}', *body))]
+    return [self.headline(), _reading(self), *(x for title,body in parts.items() if body for x in (f'## {title}', *body))]
 
-# %% ../nbs/16b_report.ipynb #40cf062a
-_DETECTABLE = 'Effect: the difference by the standard deviation of the differences from prompt to prompt. Detectable: the smallest true difference that as many prompts would show in four of five such comparisons. "No clear change" never means "equal" below that size.'
+# %% ../nbs/16b_report.ipynb #44b8b320
+_DETECTABLE = 'Effect: the difference by the standard deviation of the differences from prompt to prompt. Detectable: the true difference that a comparison on as many prompts would find in four of five tries. "No clear change" never means "equal" below that size.'
 _MCNEMAR = "In percentage points against the baseline on the same prompts: new are violations that only this model makes, gone those that only the baseline makes. p: McNemar's test, not corrected."
 _WORST = 'Each scenario was answered several times. A patient gets one answer, so here is the mean of the worst one.'
-_LENGTH = 'Judges react to length, some for it and some against it. The second column is the difference to expect between answers that are equally long and equally often cut off; the last two say what 100 more of them, and a cut, go along with.'
+_LENGTH = 'Judges react to length, some for it and some against it. *At equal length* is the difference to expect between answers that are equally long and, where that is known, equally often cut off; it is *extrapolated* where one side is nearly always the longer one. The last two columns say what 100 more words (or tokens), and being cut off, go along with.'
 _MISSING = 'Worst to best: the mean if all missing scores were 0, and if all were 1. Left out: rows on prompts that not all results have.'
 
 # %% ../nbs/16b_report.ipynb #84780759
@@ -452,7 +467,16 @@ def latex(self:Comparison)->str: # Needs `booktabs`
     tidy = pd.DataFrame(rows).style.hide(axis='index')
     return tidy.to_latex(hrules=True, column_format='rlllrrrrrr', caption=caption, label='tab:comparison', position='t', position_float='centering')
 
-# %% ../nbs/16b_report.ipynb #0161b660
+# %% ../nbs/16b_report.ipynb #5bfa9cea
+def _text_only(sections):
+    "The sections as Markdown, without those that have nothing but figures and answers"
+    out = []
+    for s in sections:
+        if isinstance(s, Html): continue
+        if out and s.startswith('## ') and out[-1].startswith('## '): out.pop()
+        out.append(s)
+    return '\n\n'.join(out)
+
 def _title(self):
     "Such as `Comparison of 6 models by 2 judges`"
     n,judges = len({r.config.get('model_name') or r.name for r in self.results} if len(_judge_names(self)) > 1 else self.results)+len(self.failed),len(_judge_names(self))
@@ -466,8 +490,7 @@ def report(
     "Write `report.html`, `eval_summary.md`, `comparison.json`, `ranking.tex`, and all rows as `rows.csv` and `rows.parquet`"
     out,title = Path(output_dir),_title(self)
     parts = self.sections()
-    text = '\n\n'.join(s for s in parts if not isinstance(s, Html))
-    write_text(out/'eval_summary.md', f'# {title}\n\n{text}\n\nFigures: `report.html`. All rows: `rows.csv`, `rows.parquet`.\n')
+    write_text(out/'eval_summary.md', f'# {title}\n\n{_text_only(parts)}\n\nFigures and answers: `report.html`. All rows: `rows.csv`, `rows.parquet`.\n')
     write_json(out/'comparison.json', self.row())
     write_text(out/'ranking.tex', self.latex())
     self.write_rows(out)
