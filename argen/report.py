@@ -41,7 +41,11 @@ def _change(p, d):
     if not _told(d): return f'{name} ({MEANING[p]}) shows no clear change ({d.mean:+.3f})'
     return f"{name} ({MEANING[p]}) {'rose' if d.mean > 0 else 'fell'} by {abs(d.mean):.3f}"
 
-# %% ../nbs/16b_report.ipynb #34bf727f
+# %% ../nbs/16b_report.ipynb #fbd7b6fd
+def _headed(self):
+    "The best of the models that are compared with the baseline"
+    return next((r for r in self.results if r.differences and r.estimates['combined'].mean is not None), None)
+
 @patch
 def headline(self:Comparison)->str: # Markdown
     "What can be said of the best model against the baseline, in a few plain sentences"
@@ -74,14 +78,14 @@ def _judged_otherwise(self):
     return [f"**Judges:** {' and '.join(map(escape_markdown, r.judges))} rank {' and '.join(map(escape_markdown, r.models))} in opposite order, each with an interval that excludes zero"
             for r in (self.judges.reversals if self.judges else ()) if r.firm]
 
-# %% ../nbs/16b_report.ipynb #302e19ff
+# %% ../nbs/16b_report.ipynb #7865c883
 def _judge_names(self): return sorted({r.judge for r in self.results})
 
 def _listed(lines, most, what): return lines[:most] + ([f'{len(lines)-most} more {what}'] if len(lines) > most else [])
 
 def _notes(self:Comparison)->list[str]:
     "What to know before reading a number, as Markdown lines"
-    said = [w for w in self.warnings if w != str(self.best)] # The headline has that one
+    said = [w for w in self.warnings if w != str(self.best) and not (_headed(self) and w.startswith(f'{_headed(self).name}: between answers of equal length'))] # The headline has these
     rules = ['**Judge:** `offline-rules` is a set of readable rules, no clinician and no language model. Its scores say how far answers follow the wording of the rules'] if any('offline' in j for j in _judge_names(self)) else []
     return [*(f'**Failed:** {escape_markdown(m)}: {escape_markdown(why)}' for m,why in self.failed.items()), *_listed([f'**Note:** {escape_markdown(w)}' for w in said], 8, 'notes are in `comparison.json`'),
             *_listed(_judged_otherwise(self), 6, 'pairs of models on which judges differ'), *rules]
