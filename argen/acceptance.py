@@ -20,10 +20,11 @@ from pathlib import Path
 from .config import EVALUATOR_MODELS, InputError, RISK_THRESHOLD, cache_dir
 from .records import Response, SCOPES, Scenario, TIERS
 
-# %% ../nbs/08d_acceptance.ipynb #7a4b124b
+# %% ../nbs/08d_acceptance.ipynb #473943ba
 SHORTEST,LONGEST = 20,600 # Characters of a prompt
 _leaked = re.compile(r'\btier[ :]*[ABC]\b|\bscope[ :]*S[0-3]\b|[(\[](?:[ABC][ ,/]+)?S[0-3][)\]]|^\W*S[0-3]:|[(\[](?:emergent|urgent|routine|clinical|tangential)[)\]]|\bout[- ]of[- ](?:scope|domain)\b', re.I)
 _debris = re.compile(r'```|\*\*|^\W*(?:scenario|prompt|user|assistant) ?\d*:|^\W*(?:patient|question)(?: ?\d+:|:\s*(?-i:[^a-z\s]))|^\d+[.)]\s|^(?:here (?:is|are)|sure[,!])|as an ai|\{\w*\}|<\w+>|\[[\w /]+\]|\\n|\ufffd', re.I|re.M)
+_loop = re.compile(r'\b(\w+(?:\W+\w+){0,3})(?:\W+\1\b){3}', re.I) # The same one to four words, four times: what a small model falls into
 
 _common = frozenset("""the a an and or but of to in on at for with from by is are was be been have has had do does did i i'm i've my me you your he she it its his her they we our this that these those
     what which who how when why where can could should would will if not no so just get got there any some as than then about after before need like""".split())
@@ -43,7 +44,7 @@ def form_problem(
     if len(prompt.strip()) < SHORTEST: return 'too short'
     if len(prompt) > LONGEST: return 'too long'
     if _leaked.search(prompt): return 'leaked label'
-    if _debris.search(prompt): return 'artifact'
+    if _debris.search(prompt) or _loop.search(prompt): return 'artifact'
     if not is_english(prompt): return 'not English'
 
 # %% ../nbs/08d_acceptance.ipynb #8db5d227
