@@ -12,7 +12,7 @@ import argparse, os, sys
 from pathlib import Path
 from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, SYSTEM_PROMPTS, Bars, InputError
 
-# %% ../nbs/18_cli.ipynb #01fd4e9a
+# %% ../nbs/18_cli.ipynb #a674e707
 _EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL')
 
 def _judge_flags(p):
@@ -24,7 +24,7 @@ def _judge_flags(p):
     p.add_argument('--max-concurrency', type=int, help='requests in flight, at most (language models; default: 32)')
     p.add_argument('--timeout', type=float, help='seconds that one request may take, with all retries (language models; default: 120)')
     p.add_argument('--price', nargs=2, type=float, metavar=('IN','OUT'), help='per million tokens, to count the cost (language models)')
-    p.add_argument('--max-cost', type=float, help='stop before more than this is spent; needs --price')
+    p.add_argument('--max-cost', type=float, help='stop before more than this is spent, attempts paid in vain aside; needs --price')
     p.add_argument('--max-calls', type=int, help='stop after so many requests (language models)')
     p.add_argument('--store', metavar='FILE', help='where verdicts are kept, so that none is bought twice (language models; default: in the cache folder)')
 
@@ -76,7 +76,7 @@ def _process_flags(p):
     p.add_argument('--output-dir', help='folder for <base>-hashprompt.jsonl (default: beside the input)')
     p.add_argument('--no-resume', dest='resume', action='store_false', help='label everything anew, whatever an earlier run stored')
 
-# %% ../nbs/18_cli.ipynb #31410195
+# %% ../nbs/18_cli.ipynb #def5b6fc
 TRAIN_HELP = dict( # Setting of `GRPO_CONFIG` or `GRPO_OPTIONAL` → what it does
     learning_rate='of AdamW, at its height', num_train_epochs='times that training goes over all scenarios', beta='weight of the KL divergence from the base model; 0 leaves it out, and saves a pass',
     num_iterations='updates on one generation of answers', num_generations='answers to one scenario, which are compared with each other; at least 2',
@@ -85,7 +85,7 @@ TRAIN_HELP = dict( # Setting of `GRPO_CONFIG` or `GRPO_OPTIONAL` → what it doe
     scale_rewards='divide advantages by the standard deviation of the rewards: group, batch, or none', temperature='of the sampling while training, above 0', max_completion_length='tokens of an answer, at most',
     lr_scheduler_type='constant, constant_with_warmup, linear, cosine, cosine_with_min_lr, polynomial, or reduce_lr_on_plateau (needs --eval_scenarios)', warmup_steps='steps in which the learning rate rises; below 1: their share',
     gradient_checkpointing='true or false; true saves memory and takes longer', lora_r='rank of the LoRA adapter; 0 trains all weights', lora_alpha='scale of the LoRA adapter', lora_dropout='of the LoRA adapter, 0 to 1',
-    seed='of data order and sampling', max_steps='updates; above 0 it comes before --num_train_epochs', save_steps='updates between checkpoints', eval_steps='updates between evaluations on --eval_scenarios',
+    seed='of data order and sampling', max_steps='updates; above 0 it takes the place of --num_train_epochs', save_steps='updates between checkpoints', eval_steps='updates between evaluations on --eval_scenarios',
     beta_schedule='how beta goes from --kl_beta_start to --kl_beta_end: constant, linear or cosine', early_stopping='stop when the reward on --eval_scenarios no longer rises, and keep the best checkpoint',
     early_stopping_patience='evaluations without a rise before it stops', early_stopping_threshold='least rise that counts, in reward', lr_plateau_factor='what the learning rate is multiplied by on a plateau, 0 to 1',
     lr_plateau_patience='evaluations without a rise before it is', max_missing_share='stop, with a checkpoint, when a larger share of verdicts is missing, 0 to 1', mixed_precision='bf16, fp16, no, or auto (what the device does well)',
@@ -103,7 +103,7 @@ def _train_flags(p):
     p.add_argument('--eval_scenarios', metavar='FILE', help='processed scenario file to evaluate on while training')
     p.add_argument('--wandb_project', help='also log to this Weights & Biases project')
     p.add_argument('--wandb_mode', choices=['online','offline','disabled'], help='how (default: online with a key, else offline)')
-    p.add_argument('--resume_from_checkpoint', metavar='DIR', help='go on from this checkpoint of the run, and not from its newest')
+    p.add_argument('--resume_from_checkpoint', metavar='DIR', help='go on from this checkpoint of the run, and not from its newest; newer ones are removed')
     for k,v in GRPO_CONFIG.items():
         if v is False: p.add_argument(f'--{k}', action='store_true', default=None, help=f'{TRAIN_HELP[k]} (default: off)')
         else: p.add_argument(f'--{k}', type=_switch if v is True else float if k=='warmup_steps' else type(v), metavar=k.rsplit('_',1)[-1].upper(), help=f'{TRAIN_HELP[k]} (default: {GRPO_PRESETS["smollm2"][k]} for smollm2, else {v})' if k in GRPO_PRESETS['smollm2'] else f'{TRAIN_HELP[k]} (default: {v})')
