@@ -351,18 +351,18 @@ def evaluate(
     answers = ask(model, scenarios, system_prompt, temperature, max_tokens, generation_batch_size, seed, samples, output_dir, test, progress=progress)
     return judge_answers(answers, judge, policy, progress)
 
-# %% ../nbs/14_evaluate.ipynb #d1b996f9
+# %% ../nbs/14_evaluate.ipynb #4285ffd0
 def weights_hash(
     name:str, # A model's name
 )->str|None:  # 16 hex digits; `None` for what is not a folder with weights
-    "What identifies a local model: names, sizes and ends of its weight files"
-    folder = Path(name)
-    if not folder.is_dir(): return None
+    "What identifies a local model: names, sizes and ends of its weight files; a training run has them in its folder `model`"
     def mark(f):
         with f.open('rb') as o:
             o.seek(max(0, f.stat().st_size-1_000_000))
             return [f.name, f.stat().st_size, hashlib.sha256(o.read()).hexdigest()]
-    marks = [mark(f) for f in sorted(folder.glob('*')) if f.suffix in ('.safetensors','.bin')]
+    weights = lambda folder: [mark(f) for f in sorted(folder.glob('*')) if f.suffix in ('.safetensors','.bin')]
+    folder = Path(name).expanduser()
+    marks = weights(folder) or weights(folder/'model')
     return content_hash(marks) if marks else None
 
 # %% ../nbs/14_evaluate.ipynb #53da99ec
