@@ -76,7 +76,7 @@ def _process_flags(p):
     p.add_argument('--output-dir', help='folder for <base>-hashprompt.jsonl (default: beside the input)')
     p.add_argument('--no-resume', dest='resume', action='store_false', help='label everything anew, whatever an earlier run stored')
 
-# %% ../nbs/18_cli.ipynb #def5b6fc
+# %% ../nbs/18_cli.ipynb #69495654
 TRAIN_HELP = dict( # Setting of `GRPO_CONFIG` or `GRPO_OPTIONAL` → what it does
     learning_rate='of AdamW, at its height', num_train_epochs='times that training goes over all scenarios', beta='weight of the KL divergence from the base model; 0 leaves it out, and saves a pass',
     num_iterations='updates on one generation of answers', num_generations='answers to one scenario, which are compared with each other; at least 2',
@@ -93,6 +93,7 @@ TRAIN_HELP = dict( # Setting of `GRPO_CONFIG` or `GRPO_OPTIONAL` → what it doe
     ablation_mode='reward_only (no policy factors) or policy_only (factors only)', per_device_eval_batch_size='answers in one pass of one process when evaluating', vllm_server_base_url='address of the vLLM server, with --vllm_mode server',
     vllm_gpu_memory_utilization='share of GPU memory for vLLM, with --vllm_mode colocate')
 
+# %% ../nbs/18_cli.ipynb #e0293b37
 def _train_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, or smollm2 (default: {DEFAULT_MODEL_ID})')
     p.add_argument('--scenarios', required=True, metavar='FILE', help='processed scenario file to train on')

@@ -261,7 +261,7 @@ class _Cells:
             for x,y,c in zip(*_hits(v[asking], terms[asking], seen._vectors[ids], seen._terms[ids], seen.threshold)): out[asking[x]][ids[y]] = c
         return out
 
-# %% ../nbs/08c_dedup.ipynb #ec3cec7b
+# %% ../nbs/08c_dedup.ipynb #fc7ff172
 def _take(seen, prompt):
     "Remember a text"
     seen.first.setdefault(same_text(prompt), len(seen.texts))
@@ -288,6 +288,7 @@ def _near(seen, v, terms):
         for x,y,c in zip(*_hits(v, terms, seen._vectors[:n], seen._terms[:n], seen.threshold)): out[x][y] = c
     return out
 
+# %% ../nbs/08c_dedup.ipynb #3e785545
 def _match(seen, prompt, near, most=256):
     "What `prompt` repeats: the same text, or else the nearest in meaning that doesn't differ"
     if (j := seen.first.get(same_text(prompt))) is not None: return Match(j, seen.texts[j], 'same text', None)

@@ -242,7 +242,7 @@ class _Flow:
         for (q,_) in zip(self.queues, self.fs):
             if q: [q.put(None) for _ in self.workers]
 
-# %% ../nbs/09_scenarios.ipynb #9026a990
+# %% ../nbs/09_scenarios.ipynb #a9bdf2e5
 IDLE = 3 # Proposals without a new row before it ends, in multiples of a batch or of what is missing (up to 100), whichever is more
 
 class Quota:
@@ -262,8 +262,12 @@ class Quota:
     def clinical(self, tier:str)->int: # What is not clinical is asked for as tier C
         "Clinical prompts of a tier that are missing"
         return self.tiers[tier] - (sum(k for s,k in self.scopes.items() if s != 'S0' and k > 0) if tier=='C' else 0)
-    def open(self, tier:str, scope:str)->bool: return self.scopes[scope] > 0 and (self.clinical(tier) > 0 or scope != 'S0' and tier=='C')
-    def take(self, tier:str, scope:str): self.tiers[tier] -= 1; self.scopes[scope] -= 1
+    def open(self, tier:str, scope:str)->bool:
+        "Is there room for one more of these?"
+        return self.scopes[scope] > 0 and (self.clinical(tier) > 0 or scope != 'S0' and tier=='C')
+    def take(self, tier:str, scope:str):
+        "One was accepted"
+        self.tiers[tier] -= 1; self.scopes[scope] -= 1
 
     def ask(self, more:float=1.)->dict[tuple[str,str,bool],int]: # (tier, scope, with a rider) → how many, for `wishes`
         "What to ask for: what is missing, times `more`, less what is under way"
@@ -280,7 +284,9 @@ class Quota:
         self.under_way.update((t,s) for t,s,_ in drawn)
         return wishes(Counter(drawn), seed)
 
-    def landed(self, tier:str, scope:str): self.under_way[tier,scope] -= 1
+    def landed(self, tier:str, scope:str):
+        "One that was asked for came, or will not come"
+        self.under_way[tier,scope] -= 1
 
 # %% ../nbs/09_scenarios.ipynb #9f82de06
 @dataclass
