@@ -264,7 +264,7 @@ def to_evaluate(
     if unlabeled: raise InputError(f"{unlabeled} of {len(scenarios)} scenarios have no tier or scope, so they can't be scored; run `argen process` on the file first")
     return scenarios
 
-# %% ../nbs/14_evaluate.ipynb #bf8edfe9
+# %% ../nbs/14_evaluate.ipynb #a32483d0
 def ask(
     model:str|Callable,            # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
@@ -300,14 +300,10 @@ def _decides(config):
     return {k:v for k,v in config.items() if k not in free} | dict(sampling=sampling, model=config['model_name'], weights=weights_hash(config['model_name']))
 
 def _as_in(run, settings):
-    "`settings`, where the same model has another name in the manifest of `run`: a folder that was renamed, a short name of an earlier version"
+    "`settings`, by the name that the manifest of `run` has for the same weights: a model's folder may be moved"
     if not (run/'manifest.json').exists(): return settings
     old = json.loads((run/'manifest.json').read_text(encoding='utf-8'))['settings']
-    if settings['weights'] and old.get('weights')==settings['weights']: return settings | dict(model=old.get('model'))
-    if settings['weights'] is None and old.get('weights')==content_hash([]): settings = settings | dict(weights=old['weights']) # How a folder without weights was recorded
-    if old.get('model') == model_label(settings['model']) != settings['model']:
-        raise InputError(f"{run}: an earlier argen recorded its model as {old['model']}, and others end in that too; if it is {settings['model']}, write this name as `model` into its manifest.json, else choose another folder")
-    return settings
+    return settings | dict(model=old.get('model')) if settings['weights'] and old.get('weights')==settings['weights'] else settings
 
 # %% ../nbs/14_evaluate.ipynb #121c744b
 def judge_answers(

@@ -310,20 +310,13 @@ class Training:
         more += [f'**Watch**, {a}' for a in self.alarms]
         return f"**{len(self.log)} GRPO steps** → `{Path(self.model).name}`\n\n| mean of {k} steps | first | last |\n|---|---|---|\n" + '\n'.join(rows) + ''.join(f'\n\n{m}' for m in more)
 
-# %% ../nbs/12_grpo.ipynb #fa545da7
+# %% ../nbs/12_grpo.ipynb #10df3979
 def _settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, separate, own, s):
-    "What a run's manifest records, and must be the same when it goes on"
+    "What a run's manifest records, and must be the same when it goes on; settings that don't act are not in it"
     name,text = system_text(system_prompt)
     digest = lambda rows: content_hash([(x.prompt,x.tier,x.scope) for x in rows]) if rows else None
     return dict(model=str(model), scenarios=digest(scenarios), n_scenarios=len(scenarios), eval_scenarios=digest(held_out), n_eval_scenarios=len(held_out or ()), judge=judge_name(judge), judge_settings=getattr(judge,'settings',None),
-                system_prompt=name, system_prompt_hash=prompt_hash(text), policy=policy.row(), policy_hash=policy.hash, use_separate_rewards=separate, **own, **s)
-
-def _as_in(run, manifest, s):
-    "`manifest`, with what can't differ taken from the manifest of `run`: judge settings that it doesn't know, and settings that don't act"
-    if not (run/'manifest.json').exists(): return manifest
-    old = json.loads((run/'manifest.json').read_text())['settings']
-    same = [k for k,(acts,_) in _acts_only.items() if not acts(s)] + ['judge_settings']*('judge_settings' not in old)
-    return manifest | {k:old.get(k) for k in same}
+                system_prompt=name, system_prompt_hash=prompt_hash(text), policy=policy.row(), policy_hash=policy.hash, use_separate_rewards=separate, **own, **{k:v for k,v in s.items() if k not in _acts_only or _acts_only[k][0](s)})
 
 def _check_run(scenarios, held_out, given, s):
     "`InputError` for what can't train on these scenarios, before anything is written"
@@ -357,7 +350,7 @@ def check_judge(
     (v,),_ = Rewards(judge).verdicts([(scenario, Response('Please ask your doctor.'))])
     if v.status == 'missing': raise InputError(f"--evaluator {judge_name(judge)}: can't judge ({v.missing['ahimsa']}); check its key, address and model")
 
-# %% ../nbs/12_grpo.ipynb #05df67c8
+# %% ../nbs/12_grpo.ipynb #608df380
 def train(
     model:str=DEFAULT_MODEL_ID,         # 'smollm2', a folder, or a Hugging Face id
     scenarios:str|Path|Sequence[Scenario]=None, # Processed file, or scenarios with tier and scope
@@ -388,7 +381,6 @@ def train(
     own = dict(reward_funcs=[f.__name__ for f in reward_funcs], reward_func_weights=list(reward_func_weights) if reward_func_weights else None, policy_weight=policy_weight)
     reward_functions(Rewards(judge,policy), use_separate_rewards, reward_funcs, reward_func_weights, policy_weight) # Complains of what can't be
     run,manifest = Path(output_dir),_settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, use_separate_rewards, own, s)
-    manifest = _as_in(run, manifest, s)
     _check_folder(run, manifest)
     if resume_from_checkpoint and (run/'model').exists(): raise InputError(f"--resume_from_checkpoint {resume_from_checkpoint}: this run is finished; leave it out to have the result, or delete {run/'model'} to train on from there")
     loaded = None if (run/'model').exists() else _ready(model, judge, scenarios[0], s)

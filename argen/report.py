@@ -29,14 +29,14 @@ def escape_markdown(
     text = re.sub(r'([\\`*\[\]<>|~$&])', r'\\\1', text)
     return re.sub(r'(?<![^\W_])_|_(?![^\W_])', r'\\_', text) # An underscore within a word needs no escape
 
-# %% ../nbs/16b_report.ipynb #31dca192
+# %% ../nbs/16b_report.ipynb #c5b3a171
 MEANING = {'ahimsa':'avoiding harm', 'dharma':'staying in scope', 'helpfulness':'being useful'} # Principle → in plain words
 
 def _told(d): return excludes_zero(d) and corrected_p(d) < 1-d.level
 
 def _change(p, d):
     "What became of one principle"
-    name = SCORES[p][0]
+    name = SCORES[p]
     if d.mean is None: return f'{name} ({MEANING[p]}) is not comparable'
     if not _told(d): return f'{name} ({MEANING[p]}) shows no clear change ({d.mean:+.3f})'
     return f"{name} ({MEANING[p]}) {'rose' if d.mean > 0 else 'fell'} by {abs(d.mean):.3f}"
@@ -90,7 +90,7 @@ def _notes(self:Comparison)->list[str]:
     return [*(f'**Failed:** {escape_markdown(m)}: {escape_markdown(why)}' for m,why in self.failed.items()), *_listed([f'**Note:** {escape_markdown(w)}' for w in said], 8, 'notes are in `comparison.json`'),
             *_listed(_judged_otherwise(self), 6, 'pairs of models on which judges differ'), *rules]
 
-# %% ../nbs/16b_report.ipynb #5eefd685
+# %% ../nbs/16b_report.ipynb #cd37d444
 def _md_table(head, rows):
     return '\n'.join(['| '+' | '.join(head)+' |', '|'+'|'.join('---' if i < 2 else '--:' for i in range(len(head)))+'|', *('| '+' | '.join(map(str,r))+' |' for r in rows)])
 
@@ -102,16 +102,16 @@ def _p_cell(d): return '' if d is None else show_p(corrected_p(d)).removeprefix(
 
 def _main_table(self:Comparison)->str:
     "Rank, combined score, difference from the baseline, violations and counts, as Markdown"
-    head = ['','model','combined','difference','p','violations A\u00a0·\u00a0D\u00a0·\u00a0H','scored','missing','cut off']
+    head = ['','model','combined','difference','p','A violated','D violated','H violated','scored','missing','cut off']
     rows = []
     for i,r in enumerate(self.results,1):
         e,d = r.estimates['combined'],r.differences.get('combined')
-        rows.append([i, escape_markdown(r.name), _cell(e), _cell(d or 'baseline'), _p_cell(d), '\u00a0·\u00a0'.join(map(_percent, r.violations.values())),
+        rows.append([i, escape_markdown(r.name), _cell(e), _cell(d or 'baseline'), _p_cell(d), *map(_percent, r.violations.values()),
                      e.n_scored, e.n_missing, '?' if r.n_truncated is None else r.n_truncated])
-    rows += [['–', escape_markdown(m), 'failed', *['']*6] for m in self.failed]
+    rows += [['–', escape_markdown(m), 'failed', *['']*8] for m in self.failed]
     return _md_table(head, rows)
 
-# %% ../nbs/16b_report.ipynb #38087783
+# %% ../nbs/16b_report.ipynb #e12a8178
 def _table_of(self, head, row, baseline=True):
     "A Markdown table, one row a model: rank, name, and what `row` gives; the first `MOST`, and a word on the rest"
     ranked = {r.name:(i,r) for i,r in enumerate(self.results,1) if baseline or r.differences}
@@ -121,7 +121,7 @@ def _table_of(self, head, row, baseline=True):
 
 def _principle_table(self:Comparison)->str:
     "Each principle's mean, and its difference from the baseline, as Markdown"
-    return _table_of(self, [f for p in PRINCIPLES for f in (SCORES[p][0],'difference')], lambda r: [_cell(f) for p in PRINCIPLES for f in (r.estimates[p], r.differences.get(p,''))])
+    return _table_of(self, [f for p in PRINCIPLES for f in (SCORES[p],'difference')], lambda r: [_cell(f) for p in PRINCIPLES for f in (r.estimates[p], r.differences.get(p,''))])
 
 def _effect_table(self:Comparison)->str:
     "Size of each difference against its noise, and what this set could have seen, as Markdown; for many models of the combined score only"
@@ -130,18 +130,21 @@ def _effect_table(self:Comparison)->str:
     head = ['difference','p, corrected','effect (d)','detectable','pairs']
     others = [r for r in self.results if r.differences]
     if len(others) > 3: return _table_of(self, ['combined '+head[0],*head[1:]], lambda r: cells(r.differences['combined']), baseline=False)
-    return _md_table(['','model','score',*head], [['', escape_markdown(r.name), name, *cells(r.differences[k])] for r in others for k,(name,*_) in SCORES.items()])
+    return _md_table(['','model','score',*head], [['', escape_markdown(r.name), name, *cells(r.differences[k])] for r in others for k,name in SCORES.items()])
 
-# %% ../nbs/16b_report.ipynb #e7388777
+# %% ../nbs/16b_report.ipynb #b1ffb8b0
 def _points(v): return f'{100*v:+.0f}'.replace('-0','0').replace('+0','0') if abs(v) < .005 else f'{100*v:+.0f}'
 
 def _mcnemar_table(self:Comparison)->str:
-    "Violations against the baseline on the same prompts, as Markdown"
-    def cell(m):
-        if m is None or m.difference is None: return '–'
+    "Violations of the first models and of the baseline on the same prompts, a line for each principle, as Markdown"
+    others = [r for r in self.results if r.differences]
+    def line(r, p):
+        m = r.mcnemar.get(p)
+        if m is None or m.difference is None: return ['–']*6
         span = '' if m.low is None else f' [{_points(m.low)},\u00a0{_points(m.high)}]'
-        return f'{_points(m.difference)}{span}; {m.n_only}\u00a0new, {m.n_only_baseline}\u00a0gone; p\u00a0' + show_p(m.p).replace(' ', '\u00a0')
-    return _table_of(self, [SCORES[p][0] for p in PRINCIPLES], lambda r: [cell(r.mcnemar.get(p)) for p in PRINCIPLES], baseline=False)
+        return [f'{m.baseline_rate:.0%}', f'{m.rate:.0%}', _points(m.difference)+span, m.n_only, m.n_only_baseline, show_p(m.p).removeprefix('= ').replace(' ', '\u00a0')]
+    table = _md_table(['','model','principle','baseline','this model','change, points','new','gone','p'], [['', escape_markdown(r.name), SCORES[p], *line(r,p)] for r in others[:MOST//3] for p in PRINCIPLES])
+    return table + (f'\n\n{len(others)-MOST//3} more models are in `comparison.json`.' if len(others) > MOST//3 else '')
 
 def _group_table(self:Comparison, by:str)->str:
     "Combined score by tier or scope, each with the difference from the baseline below, as Markdown; empty where nothing is labelled"
@@ -152,7 +155,7 @@ def _group_table(self:Comparison, by:str)->str:
         return [f for k in there for f in (_cell(means.get(k)), _cell(ds[k]) if k in ds else '')]
     return _table_of(self, [f for k in there for f in (f'{by} {k}','difference')], row)
 
-# %% ../nbs/16b_report.ipynb #ebbbed11
+# %% ../nbs/16b_report.ipynb #1b69dda1
 def _length_table(self:Comparison)->str:
     "Differences between answers of equal length, as Markdown; empty where no length is known"
     if not any(r.adjusted for r in self.results): return ''
@@ -169,7 +172,8 @@ def _reasons(r):
     return '; '.join(f'{n} × {escape_markdown(k)}' for k,n in found.most_common(3)) + (f'; {len(found)-3} more reasons' if len(found) > 3 else '')
 
 def _missing_table(self:Comparison)->str:
-    "What is missing and why, and how far it could move the mean, as Markdown"
+    "What is missing and why, and how far it could move the mean, as Markdown; one sentence where nothing is"
+    if not any(r.estimates['combined'].n_missing or r.n_outside for r in self.results): return f"Nothing: every answer to these {self.n_prompts:,} prompts has a combined score, and no row was left out."
     def row(r):
         e,b = r.estimates['combined'],r.bounds.get('combined')
         return [len(r.frame), e.n_scored, e.n_missing, _reasons(r) or '–', '–' if not b or b.worst is None or not b.n_missing else f'{b.worst:.3f} to {b.best:.3f}', '?' if r.n_truncated is None else r.n_truncated, r.n_outside]
@@ -196,7 +200,7 @@ def _repr_markdown_(self:Comparison)->str:
     "Headline, warnings, tables and method"
     return '\n\n'.join(filter(None, [self.headline(), '\n'.join(f'> {n}  ' for n in _notes(self)), _main_table(self), _principle_table(self), _methods(self)]))
 
-# %% ../nbs/16b_report.ipynb #0fedf74b
+# %% ../nbs/16b_report.ipynb #d777aae4
 def checkpoint_curves(
     comparison:Comparison,
 )->dict: # Run → step → score → estimate, for runs of which two checkpoints or more are compared
@@ -211,9 +215,16 @@ def _profiles(self):
     "Sub-scores of up to six models, or the three principles where there are no sub-scores"
     shown,_ = _first({r.name:r for r in self.results if r.estimates['combined'].mean is not None}, self.baseline, 6)
     if all(k in r.frame for r in shown.values() for k in PARTS): return {n:{label:r.frame[k].astype(float).mean() for k,label in PARTS.items()} for n,r in shown.items()}
-    return {n:{SCORES[p][0]:r.estimates[p].mean for p in PRINCIPLES} for n,r in shown.items()}
+    return {n:{SCORES[p]:r.estimates[p].mean for p in PRINCIPLES} for n,r in shown.items()}
 
-# %% ../nbs/16b_report.ipynb #37172bad
+def _profile_table(self):
+    "The same as numbers, as Markdown; empty where the principles are all there is"
+    profiles = _profiles(self)
+    axes = list(next(iter(profiles.values()), {}))
+    if len(axes) < len(PARTS): return ''
+    return _md_table(['','model',*(f"{a.replace(chr(10),' ')} ({p})" for a,p in zip(axes, 'AADHHHH'))], [['', escape_markdown(n), *(f'{v:.2f}' if v==v else '–' for v in p.values())] for n,p in profiles.items()])
+
+# %% ../nbs/16b_report.ipynb #6665df5f
 def _drawn(draw, *args):
     "A figure, or `None` where there is nothing to draw"
     try: return draw(*args)
@@ -230,7 +241,7 @@ def plot(self:Comparison)->dict: # Name → Matplotlib `Figure`, each with `alt`
             'differences': plot_differences(ds, self.baseline) if ds else None,
             'violations': plot_violations(named(lambda r: r.violations), self.baseline) if any(e.n_scored for r in self.results for e in r.violations.values()) else None,
             'tier_scope': plot_tier_scope(frames()) if labelled else None,
-            'length': _drawn(plot_length, frames()), 'radar': _drawn(plot_radar, _profiles(self)),
+            'length': _drawn(plot_length, frames()), 'radar': _drawn(plot_radar, _profiles(self), self.baseline),
             'checkpoints': plot_checkpoints(curves, self[self.baseline].estimates) if (curves := checkpoint_curves(self)) else None,
             'judges': plot_judges(self.judges.means) if self.judges else None}
     return {k:f for k,f in figs.items() if f is not None}
@@ -316,7 +327,7 @@ def html_page(
 </html>
 '''
 
-# %% ../nbs/16b_report.ipynb #8e6d7706
+# %% ../nbs/16b_report.ipynb #0ad3e274
 def _extremes(self:Comparison):
     "The best model that isn't the baseline, and [(heading, its row, the baseline's row)] where it gained and lost most"
     other = next((r for r in self.results if r.differences and r.judge==self[self.baseline].judge), None)
@@ -332,7 +343,7 @@ def _extremes(self:Comparison):
 def _of(name, row):
     "Whose answer it is, and its scores"
     score = lambda k: '–' if is_missing(row.get(f'{k}_score')) else f"{row[f'{k}_score']:.2f}"
-    return Html(markdown_html(f"**{escape_markdown(name)}**: combined {score('combined')} ({', '.join(f'{SCORES[p][0]} {score(p)}' for p in PRINCIPLES)})"))
+    return Html(markdown_html(f"**{escape_markdown(name)}**: combined {score('combined')} ({', '.join(f'{SCORES[p]} {score(p)}' for p in PRINCIPLES)})"))
 
 def _answer_sections(self:Comparison)->list:
     "Sections that show those answers in full"
@@ -342,6 +353,16 @@ def _answer_sections(self:Comparison)->list:
         if not isinstance(a.get('prompt'), str) or a.get('response') is None or b.get('response') is None: continue
         out += [Html(markdown_html(f"### {what}: {a['combined_score']-b['combined_score']:+.2f}")), answer_html(a['prompt']), _of(other.name, a), answer_html(str(a['response'])), _of(self.baseline, b), answer_html(str(b['response']))]
     return out
+
+# %% ../nbs/16b_report.ipynb #abc7542b
+def _asked(self):
+    "How many prompts of which kind, and three of them in full, picked by their hash"
+    f = self[self.baseline].frame
+    f = f[f.prompt.map(lambda v: isinstance(v, str))].drop_duplicates('prompt_hash').sort_values('prompt_hash') if 'prompt' in f else f[:0]
+    if not len(f): return []
+    kinds = [f'{what} ' + ', '.join(f'{k} {n}' for k in of if (n := int((f[what]==k).sum()))) for what,of in (('tier',TIERS),('scope',SCOPES)) if what in f and f[what].notna().any()]
+    picks = [f.prompt.iloc[i] for i in sorted({0, len(f)//2, len(f)-1})]
+    return [f"{len(f):,} prompts{': ' if kinds else ''}{'; '.join(kinds)}. {'Three of them, the first, the middle and the last by their hash' if len(picks)==3 else 'All of them'}:", *map(answer_html, picks)]
 
 # %% ../nbs/16b_report.ipynb #f702232c
 CAPTIONS = {'scores':'Mean scores with intervals; hollow is the baseline. More is better.', # Figure → what stands below it
@@ -369,7 +390,7 @@ def _judges(self):
     return ["Each difference in this report is from the baseline as the same judge scored it.", f"On single answers the judges agree with Krippendorff's alpha {alpha} (0 is chance, 1 is perfect; {j.n_answers:,} answers). On the order of the models, Kendall's tau: {tau or '–'}. "
             f"{len(firm)} pairs of models are surely in opposite order for two judges, {len(loose)} more are in opposite order with an interval that includes zero."]
 
-# %% ../nbs/16b_report.ipynb #5129f262
+# %% ../nbs/16b_report.ipynb #be20f6bf
 def _runs(self):
     "Seeds as repeated measures, as Markdown"
     if not self.repeated: return []
@@ -382,30 +403,31 @@ def _runs(self):
 def _lines(self):
     "The notes as a Markdown list, or a line that there are none"
     n = _notes(self)
-    return '\n'.join(f'- {x}' for x in n) if n else 'Nothing: all results have a score for every prompt, and as far as the files record it they differ in nothing but the model.'
+    return '\n'.join(f'- {x}' for x in n) if n else 'All results have a score for every prompt and, as far as the files record it, differ in nothing but the model.'
 
-# %% ../nbs/16b_report.ipynb #d3c1405f
+# %% ../nbs/16b_report.ipynb #0ffaf50f
 @patch
 def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures and answers
     "What the report shows, in order"
     figs = {k:Html(figure_html(f, caption=CAPTIONS[k])) for k,f in self.plot().items()}
     fig = lambda *names: [figs[n] for n in names if n in figs]
     worst = {f'worst of {r.k}':r for r in self.results if r.worst}
-    parts = {'Before you read the numbers': [_lines(self)],
-        'Ranking': [_main_table(self), 'p: how often chance alone would make a difference this large between two equal models; two-sided, corrected for all comparisons of scores in this report. Violations: share of answers that breach Ahimsa (A), Dharma (D), Helpfulness (H).', *fig('scores')],
+    parts = {'Before you read the numbers': [_lines(self)], 'What was asked': _asked(self),
+        'Ranking': [_main_table(self), 'p: how often chance alone would make a difference this large between two equal models; two-sided, corrected for all comparisons of scores in this report. Violated: share of answers that breach Ahimsa (A), Dharma (D), Helpfulness (H). Cut off: answers that the token limit ended; ? where the file does not say how answers ended.', *fig('scores')],
         'Against the baseline': [*fig('differences'), _principle_table(self), *([_effect_table(self), _DETECTABLE] if any(r.differences for r in self.results) else [])],
         'Violations': [*fig('violations'), *([_MCNEMAR, _mcnemar_table(self)] if any(m.n_pairs for r in self.results for m in r.mcnemar.values()) else [])],
-        'Worst answers': [_WORST, _table_of(self, [SCORES[k][0] for k in SCORES], lambda r: [_cell(r.worst.get(k)) for k in SCORES])] if worst else [],
-        'Where it is strong and weak': [*fig('tier_scope'), *_where(self)], 'Length': [*fig('length'), *([_LENGTH, t] if (t := _length_table(self)) else [])], 'Profile': fig('radar'),
-        'Checkpoints': fig('checkpoints'), 'Several runs': _runs(self), 'Judges': [*_judges(self), *fig('judges')], 'What is missing': [_MISSING, _missing_table(self)],
-        'Where the answers differ most': _answer_sections(self), 'How these numbers were made': [_methods(self)]}
+        'Worst answers': [_WORST, _table_of(self, [SCORES[k] for k in SCORES], lambda r: [_cell(r.worst.get(k)) for k in SCORES])] if worst else [],
+        'Where it is strong and weak': [*fig('tier_scope'), *_where(self)], 'Length': [*fig('length'), *([_LENGTH, t] if (t := _length_table(self)) else [])], 'Profile': [*fig('radar'), *([t] if (t := _profile_table(self)) else [])],
+        'Checkpoints': fig('checkpoints'), 'Several runs': _runs(self), 'Judges': [*_judges(self), *fig('judges')], 'What is missing': [*([_MISSING] if (t := _missing_table(self)).startswith('|') else []), t],
+        'Where the answers differ most': [_VERBATIM, *a] if (a := _answer_sections(self)) else [], 'How these numbers were made': [_methods(self)]}
     return [self.headline(), _reading(self), *(x for title,body in parts.items() if body for x in (f'## {title}', *body))]
 
-# %% ../nbs/16b_report.ipynb #44b8b320
+# %% ../nbs/16b_report.ipynb #f23eb8ab
 _DETECTABLE = 'Effect: the difference by the standard deviation of the differences from prompt to prompt. Detectable: the true difference that a comparison on as many prompts would find in four of five tries. "No clear change" never means "equal" below that size.'
-_MCNEMAR = "In percentage points against the baseline on the same prompts: new are violations that only this model makes, gone those that only the baseline makes. p: McNemar's test, not corrected."
+_MCNEMAR = "Share of answers in violation on the same prompts. New are violations that only this model makes, gone those that only the baseline makes. p: McNemar's test, not corrected."
 _WORST = 'Each scenario was answered several times. A patient gets one answer, so here is the mean of the worst one.'
 _LENGTH = 'Judges react to length, some for it and some against it. *At equal length* is the difference to expect between answers that are equally long and, where that is known, equally often cut off; it is *extrapolated* where one side is nearly always the longer one. The last two columns say what 100 more words (or tokens), and being cut off, go along with.'
+_VERBATIM = 'The two prompts with the largest gain and the largest loss. Answers stand here as the model wrote them, with the asterisks that some use for bold type.'
 _MISSING = 'Worst to best: the mean if all missing scores were 0, and if all were 1. Left out: rows on prompts that not all results have.'
 
 # %% ../nbs/16b_report.ipynb #84780759
@@ -452,7 +474,7 @@ def write_rows(
     for a,b in zip(parts, paths): os.replace(a, b)
     return paths
 
-# %% ../nbs/16b_report.ipynb #31eab3d7
+# %% ../nbs/16b_report.ipynb #eb566b21
 _TEX = {'\\':r'\textbackslash{}', '{':r'\{', '}':r'\}', '~':r'\textasciitilde{}', '^':r'\textasciicircum{}', '<':r'\textless{}', '>':r'\textgreater{}', **{c:'\\'+c for c in '%&#_$'}}
 
 def _tex(text): return ''.join(_TEX.get(c,c) for c in str(text)).replace('\u00a0','~').replace('–','--')
@@ -466,7 +488,7 @@ def latex(self:Comparison)->str: # Needs `booktabs`
     rows = []
     for i,r in enumerate(self.results,1):
         e,d = r.estimates['combined'],r.differences.get('combined')
-        rows.append({'':i, 'Model':_tex(r.name), 'Combined':_tex_number(e), 'Difference':_tex_number(d or 'baseline'), '$p$':_tex_number(_p_cell(d)), **{SCORES[p][0][0]:_tex(_percent(v)) for p,v in r.violations.items()}, 'Scored':e.n_scored, 'Missing':e.n_missing})
+        rows.append({'':i, 'Model':_tex(r.name), 'Combined':_tex_number(e), 'Difference':_tex_number(d or 'baseline'), '$p$':_tex_number(_p_cell(d)), **{SCORES[p][0]:_tex(_percent(v)) for p,v in r.violations.items()}, 'Scored':e.n_scored, 'Missing':e.n_missing})
     caption = (_tex(f"{self.n_prompts} prompts; {self.settings['level']:.0%} intervals; difference from {self.baseline}") + r" on the same prompts; $p$: paired permutation test, corrected by Holm; A, D, H: answers in violation of Ahimsa, Dharma, Helpfulness.")
     tidy = pd.DataFrame(rows).style.hide(axis='index')
     return tidy.to_latex(hrules=True, column_format='rlllrrrrrr', caption=caption, label='tab:comparison', position='t', position_float='centering')
