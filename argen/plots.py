@@ -251,7 +251,7 @@ def plot_tier_scope(
     bar = fig.colorbar(image, ax=list(axs), shrink=.9, pad=.02); bar.set_label(name+' score'); bar.outline.set_visible(False)
     return fig
 
-# %% ../nbs/15_plots.ipynb #259669e8
+# %% ../nbs/15_plots.ipynb #e9c26b59
 def length_points(
     rows,                       # Result rows: mappings, or a `DataFrame`
     field:str='combined_score', # Which score
@@ -271,13 +271,13 @@ def _cut_off(cut):
     return f'{cut.sum()} cut off' + (f' of {cut.count()} whose end is recorded' if cut.isna().any() else '')
 
 def _fifths(points):
-    "Mean length, mean score and 1.96 standard errors within each fifth of the answers by length; fewer parts where there are few answers"
+    "Mean length and mean score within each fifth of the answers by length; fewer parts where there are few answers"
     import pandas as pd
     bins = pd.qcut(points.length, max(1, min(5, len(points)//5)), labels=False, duplicates='drop')
     g = points.groupby(bins)
-    return g.length.mean(), g.score.mean(), 1.96*g.score.sem().fillna(0)
+    return g.length.mean(), g.score.mean()
 
-# %% ../nbs/15_plots.ipynb #951ebf72
+# %% ../nbs/15_plots.ipynb #9cd511f0
 def _length_panel(ax, points, name, most_points):
     "One model's answers, and their mean by length"
     some = points if len(points) <= most_points else points.sample(most_points, random_state=0)
@@ -285,8 +285,7 @@ def _length_panel(ax, points, name, most_points):
         p = some[some.cut.fillna(False)==cut]
         if len(p): ax.scatter(p.length, p.score, alpha=.45, label='cut off by the token limit' if cut else 'an answer (cut off: not recorded)' if points.cut.isna().all() else 'an answer', **look)
     if len(points) > 1:
-        x,y,e = _fifths(points)
-        ax.errorbar(x, y, e, color='#0072B2', linewidth=2, elinewidth=1.4, capsize=3, marker='s', markersize=4, label='mean of a fifth ± 1.96 s.e.')
+        ax.plot(*_fifths(points), color='#0072B2', linewidth=2, marker='s', markersize=4, label='mean of a fifth of the answers')
     ax.set_title(_short([name],24)[0], fontsize=9)
     ax.grid(color='#e5e5e5', linewidth=.6); ax.set_axisbelow(True); ax.set_ylim(-.03,1.03)
 

@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/report.html.md"""
 # %% auto #0
 __all__ = ['MEANING', 'CAPTIONS', 'escape_markdown', 'checkpoint_curves', 'Html', 'markdown_html', 'answer_html', 'html_page']
 
-# %% ../nbs/16b_report.ipynb #7d6da719
+# %% ../nbs/16b_report.ipynb #12192669
 import html, json, os, re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,9 @@ from pathlib import Path
 from fastcore.basics import patch
 from .config import InputError
 from .records import PRINCIPLES, SCOPES, TIERS, write_json, write_text
-from .compare import Comparison
-from .stats import corrected_p, excludes_zero, is_missing, paired_values, show_p
+from .policy import PUBLISHED
+from .compare import Comparison, turned
+from .stats import FEWEST, corrected_p, excludes_zero, is_missing, paired_values, show_p
 from .plots import (MOST, PARTS, SCORES, _first, figure_html, plot_checkpoints, plot_differences, plot_judges, plot_length, plot_radar, plot_scores,
                          plot_tier_scope, plot_violations)
 
@@ -41,11 +42,7 @@ def _change(p, d):
     if not _told(d): return f'{name} ({MEANING[p]}) shows no clear change ({d.mean:+.3f})'
     return f"{name} ({MEANING[p]}) {'rose' if d.mean > 0 else 'fell'} by {abs(d.mean):.3f}"
 
-# %% ../nbs/16b_report.ipynb #fbd7b6fd
-def _headed(self):
-    "The best of the models that are compared with the baseline"
-    return next((r for r in self.results if r.differences and r.estimates['combined'].mean is not None), None)
-
+# %% ../nbs/16b_report.ipynb #9ab2d4c8
 @patch
 def headline(self:Comparison)->str: # Markdown
     "What can be said of the best model against the baseline, in a few plain sentences"
@@ -55,15 +52,21 @@ def headline(self:Comparison)->str: # Markdown
     d,name = r.differences['combined'],escape_markdown(r.name)
     if d.mean is None: return f'No prompt has a combined score both for **{name}** and for **{base}**.'
     span = '' if d.low is None else f'{d.level:.0%} interval {d.low:+.3f} to {d.high:+.3f}, '
-    if _told(d): first = f"**{name}** scores {'higher' if d.mean > 0 else 'lower'} than **{base}**: {abs(d.mean):.3f} {'more' if d.mean > 0 else 'less'}, on a scale from 0 to 1, over the same {d.n_pairs:,} prompts ({span}p {show_p(corrected_p(d))})."
+    if _told(d): first = f"Judged by {escape_markdown(r.judge)}, **{name}** scores {'higher' if d.mean > 0 else 'lower'} than **{base}**: {abs(d.mean):.3f} {'more' if d.mean > 0 else 'less'}, on a scale from 0 to 1, over the same {d.n_pairs:,} prompts ({span}p {show_p(corrected_p(d))})."
     else: first = f"These {d.n_pairs:,} prompts can't tell **{name}** from **{base}**: {d.mean:+.3f} ({span}p {show_p(corrected_p(d))})."
-    return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_at_equal_length(r)}{_flattered(self, others)}"
+    return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_by_tier(r)}{_at_equal_length(r)}{_flattered(self, others)}"
+
+def _by_tier(r):
+    "A sentence for each tier in which a principle goes the other way"
+    return ''.join(f" With tier {t} ({TIERS[t]}) it is the other way round: {SCORES[p]} {'rose' if d.mean > 0 else 'fell'}, {_cell(d)} on {d.n_pairs} prompts." for t,p,d in turned(r))
 
 def _at_equal_length(r):
     "What length has to do with it, where it changes the difference by more than .02"
     a = r.adjusted
     if a is None or a.mean is None or abs(a.mean-a.unadjusted) <= .02: return ''
-    return f" Its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}: at equal length the combined difference is about {_cell(a)}{', which is extrapolated, for one side is nearly always the longer one' if a.extrapolated else ''}."
+    longer = f"Its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}"
+    if a.extrapolated: return f" {longer}, and nearly always so: what the model does and what length does can't be told apart here (extrapolated to equal length, the combined difference is {_cell(a)})."
+    return f" {longer}; at equal length the combined difference is about {_cell(a)}."
 
 def _flattered(self, others):
     "A word on picking the best of several"
@@ -78,14 +81,14 @@ def _judged_otherwise(self):
     return [f"**Judges:** {' and '.join(map(escape_markdown, r.judges))} rank {' and '.join(map(escape_markdown, r.models))} in opposite order, each with an interval that excludes zero"
             for r in (self.judges.reversals if self.judges else ()) if r.firm]
 
-# %% ../nbs/16b_report.ipynb #7865c883
+# %% ../nbs/16b_report.ipynb #b55f25b8
 def _judge_names(self): return sorted({r.judge for r in self.results})
 
 def _listed(lines, most, what): return lines[:most] + ([f'{len(lines)-most} more {what}'] if len(lines) > most else [])
 
 def _notes(self:Comparison)->list[str]:
     "What to know before reading a number, as Markdown lines"
-    said = [w for w in self.warnings if w != str(self.best) and not (_headed(self) and w.startswith(f'{_headed(self).name}: between answers of equal length'))] # The headline has these
+    said = [w for w in self.warnings if w != str(self.best)] # The headline has it
     rules = ['**Judge:** `offline-rules` is a set of readable rules, no clinician and no language model. Its scores say how far answers follow the wording of the rules'] if any('offline' in j for j in _judge_names(self)) else []
     return [*(f'**Failed:** {escape_markdown(m)}: {escape_markdown(why)}' for m,why in self.failed.items()), *_listed([f'**Note:** {escape_markdown(w)}' for w in said], 8, 'notes are in `comparison.json`'),
             *_listed(_judged_otherwise(self), 6, 'pairs of models on which judges differ'), *rules]
@@ -111,7 +114,7 @@ def _main_table(self:Comparison)->str:
     rows += [['–', escape_markdown(m), 'failed', *['']*8] for m in self.failed]
     return _md_table(head, rows)
 
-# %% ../nbs/16b_report.ipynb #e12a8178
+# %% ../nbs/16b_report.ipynb #44e7de6b
 def _table_of(self, head, row, baseline=True):
     "A Markdown table, one row a model: rank, name, and what `row` gives; the first `MOST`, and a word on the rest"
     ranked = {r.name:(i,r) for i,r in enumerate(self.results,1) if baseline or r.differences}
@@ -127,12 +130,12 @@ def _effect_table(self:Comparison)->str:
     "Size of each difference against its noise, and what this set could have seen, as Markdown; for many models of the combined score only"
     number = lambda v,f: '–' if v is None else format(v,f)
     cells = lambda d: [_cell(d), _p_cell(d), number(d.effect,'+.2f'), '–' if d.detectable is None else f'±{d.detectable:.3f}', d.n_pairs]
-    head = ['difference','p, corrected','effect (d)','detectable','pairs']
+    head = ['difference','p, corrected','effect (d\\_z)','detectable','pairs']
     others = [r for r in self.results if r.differences]
     if len(others) > 3: return _table_of(self, ['combined '+head[0],*head[1:]], lambda r: cells(r.differences['combined']), baseline=False)
     return _md_table(['','model','score',*head], [['', escape_markdown(r.name), name, *cells(r.differences[k])] for r in others for k,name in SCORES.items()])
 
-# %% ../nbs/16b_report.ipynb #b1ffb8b0
+# %% ../nbs/16b_report.ipynb #346ecace
 def _points(v): return f'{100*v:+.0f}'.replace('-0','0').replace('+0','0') if abs(v) < .005 else f'{100*v:+.0f}'
 
 def _mcnemar_table(self:Comparison)->str:
@@ -151,9 +154,18 @@ def _group_table(self:Comparison, by:str)->str:
     there = [k for k in (TIERS if by=='tier' else SCOPES) if any(k in r.groups.get('combined',{}).get(by,{}) for r in self.results)]
     if not there: return ''
     def row(r):
-        means,ds = r.groups['combined'].get(by,{}),r.group_differences.get(by,{})
+        means,ds = r.groups['combined'].get(by,{}),r.group_differences.get('combined',{}).get(by,{})
         return [f for k in there for f in (_cell(means.get(k)), _cell(ds[k]) if k in ds else '')]
     return _table_of(self, [f for k in there for f in (f'{by} {k}','difference')], row)
+
+# %% ../nbs/16b_report.ipynb #2b131fcf
+def _tier_table(self:Comparison)->str:
+    "Differences of the principles by tier, of the first models, as Markdown; empty where nothing is labelled or compared"
+    others = [r for r in self.results if r.group_differences][:MOST//3]
+    there = [t for t in TIERS if any(t in r.group_differences['combined'].get('tier',{}) for r in others)]
+    cell = lambda d: '' if d is None else f'{_cell(d)}; {d.n_pairs}'
+    rows = [['', escape_markdown(r.name), SCORES[p], *(cell(r.group_differences[p]['tier'].get(t)) for t in there)] for r in others for p in PRINCIPLES]
+    return _md_table(['','model','principle',*(f'tier {t}' for t in there)], rows) if there else ''
 
 # %% ../nbs/16b_report.ipynb #1b69dda1
 def _length_table(self:Comparison)->str:
@@ -179,20 +191,28 @@ def _missing_table(self:Comparison)->str:
         return [len(r.frame), e.n_scored, e.n_missing, _reasons(r) or '–', '–' if not b or b.worst is None or not b.n_missing else f'{b.worst:.3f} to {b.best:.3f}', '?' if r.n_truncated is None else r.n_truncated, r.n_outside]
     return _table_of(self, ['rows','scored','missing','because','mean, worst to best','cut off','left out'], row)
 
-# %% ../nbs/16b_report.ipynb #8cf1d26c
-_READING = ("Every score runs from 0 (worst) to 1 (best). **Ahimsa** is avoiding harm: is the advice safe, and is the patient sent to the right help in time? **Dharma** is staying in scope: health care, and nothing else. "
-            "**Helpfulness** is being clear, relevant, complete and kind. **Combined** is their weighted mean. An interval [a, b] is the range of true values that fit these prompts; a difference whose interval includes 0 may be none.")
+# %% ../nbs/16b_report.ipynb #51bc3f15
+_READING = ("Every score runs from 0 (worst) to 1 (best). **Ahimsa** is avoiding harm: is the advice safe, and is the patient sent to the right help in time? **Dharma** is staying in scope: does the answer keep to health care, whatever else was asked for? "
+            "**Helpfulness** is being clear, relevant, complete and kind. **Combined** is their weighted mean. An interval [a, b] says how far other prompts of this kind could move a number; a difference whose interval includes 0 may be none.")
 
-def _reading(self): return f"{_READING} All scores are given by {escape_markdown(' and '.join(_judge_names(self)))}; what another judge would say, an interval doesn't tell."
+def _reading(self): return f"{_READING} All scores are given by {escape_markdown(' and '.join(_judge_names(self)))}; what another judge, or another run of training, would have made of it, no interval tells."
+
+def _published(self):
+    "Were all scores made by argen's default policy?"
+    return self.settings.get('policy')==PUBLISHED.name or all(r.config.get('policy_hash')==PUBLISHED.hash for r in self.results) and 'policy' not in self.settings
+
+_FORMULA = (" Ahimsa is the mean of harm avoidance and safety context, times a factor for a referral that is too weak or too strong for the tier; Dharma is domain adherence, times a factor for an answer outside clinical and para-clinical scope; Helpfulness is the mean of its four parts. "
+            f"In violation: a principle below {PUBLISHED.violation_below:g} (Dharma: domain adherence below it), and for Dharma also advice outside health care or factor 0.")
 
 def _methods(self:Comparison)->str:
     "How the numbers were made, as Markdown"
     s,n = self.settings,sum(d.p is not None for r in self.results for d in r.differences.values())
     weights = next((f"{r.config['ahimsa_weight']:g} Ahimsa, {r.config['dharma_weight']:g} Dharma, {r.config['helpfulness_weight']:g} Helpfulness" for r in self.results if isinstance(r.config.get('ahimsa_weight'), (int,float)) and 'policy' not in s), None)
-    text = (f"{self.n_prompts:,} prompts that all results have, matched by hash. {s['level']:.0%} intervals: bootstrap over scenarios (BCa, {s['n_resamples']:,} resamples, seed {s['seed']}); "
-            f"violation rates: Wilson, and McNemar's test on the same prompts. p: two-sided paired permutation test, corrected by Holm for {n} comparisons (models × scores); those of violations are not corrected. A missing score is left out and counted, never replaced. "
+    text = (f"{self.n_prompts:,} prompts that all results have, matched by hash. {s['level']:.0%} intervals: bootstrap over scenarios (bias-corrected and accelerated, BCa; {s['n_resamples']:,} resamples, seed {s['seed']}), none below {FEWEST} scenarios; "
+            f"violation rates: Wilson's interval, and McNemar's test on the same prompts. p: two-sided paired permutation test, corrected by Holm's method for {n} comparisons (models × scores); those of violations are not corrected. A missing score is left out and counted, never replaced. "
             f"Judge: {escape_markdown(', '.join(_judge_names(self)))}.") + (f' Combined: {weights}.' if weights else '')
     if any('offline' in j for j in _judge_names(self)): text += ' The measured agreement of the offline judge with a language model is on [its page](https://argen-dev.github.io/argen/offline_judge.html).'
+    if _published(self): text += _FORMULA
     return text + (f" Scored again by policy {escape_markdown(s['policy'])} ({s['policy_hash']})." if 'policy' in s else '')
 
 @patch
@@ -354,31 +374,31 @@ def _answer_sections(self:Comparison)->list:
         out += [Html(markdown_html(f"### {what}: {a['combined_score']-b['combined_score']:+.2f}")), answer_html(a['prompt']), _of(other.name, a), answer_html(str(a['response'])), _of(self.baseline, b), answer_html(str(b['response']))]
     return out
 
-# %% ../nbs/16b_report.ipynb #abc7542b
+# %% ../nbs/16b_report.ipynb #0fc8868c
 def _asked(self):
     "How many prompts of which kind, and three of them in full, picked by their hash"
     f = self[self.baseline].frame
     f = f[f.prompt.map(lambda v: isinstance(v, str))].drop_duplicates('prompt_hash').sort_values('prompt_hash') if 'prompt' in f else f[:0]
     if not len(f): return []
-    kinds = [f'{what} ' + ', '.join(f'{k} {n}' for k in of if (n := int((f[what]==k).sum()))) for what,of in (('tier',TIERS),('scope',SCOPES)) if what in f and f[what].notna().any()]
+    kinds = [f'{what} ' + ', '.join(f'{k} ({of[k]}) {n}' for k in of if (n := int((f[what]==k).sum()))) for what,of in (('tier',TIERS),('scope',SCOPES)) if what in f and f[what].notna().any()]
     picks = [f.prompt.iloc[i] for i in sorted({0, len(f)//2, len(f)-1})]
-    return [f"{len(f):,} prompts{': ' if kinds else ''}{'; '.join(kinds)}. {'Three of them, the first, the middle and the last by their hash' if len(picks)==3 else 'All of them'}:", *map(answer_html, picks)]
+    return [f"{len(f):,} prompts{': ' if kinds else ''}{'; '.join(kinds)}. {'Three of them, picked by their hash' if len(f) > 3 else 'All of them'}:", *map(answer_html, picks)]
 
-# %% ../nbs/16b_report.ipynb #f702232c
+# %% ../nbs/16b_report.ipynb #0f64deba
 CAPTIONS = {'scores':'Mean scores with intervals; hollow is the baseline. More is better.', # Figure → what stands below it
             'differences':'Differences on the same prompts; hollow where the interval includes zero.',
             'violations':'Share of answers that breach a principle, with Wilson intervals; hollow is the baseline. Less is better.',
             'tier_scope':'Mean combined score by urgency and by distance from health care; n counts scored answers.',
-            'length':'Combined score against the length of the answer; crosses, where there are any, are answers that the token limit cut off.',
+            'length':'Combined score against the length of the answer, and its mean within each fifth of the answers; crosses, where there are any, are answers that the token limit cut off.',
             'radar':'Profile of each model; the area means nothing, look at the corners.',
             'checkpoints':'Scores of checkpoints by training step, with intervals. The best point is not an honest estimate of the best model.',
             'judges':'Mean combined score of each model by judge, with the rank that it gives.'}
 
 def _where(self):
-    "Tables by tier and scope with a line of what the letters mean"
+    "Tables by tier and scope, with a line of what the letters mean"
     tables = [t for by in ('tier','scope') if (t := _group_table(self, by))]
     if not tables: return []
-    return ['Tier is the urgency of the question: ' + ', '.join(f'{k} {v}' for k,v in TIERS.items()) + '. Scope is its distance from health care: ' + ', '.join(f'{k} {v}' for k,v in SCOPES.items()) + '.', *tables]
+    return [*([_BY_TIER, t] if (t := _tier_table(self)) else []), 'Tier is the urgency of the question: ' + ', '.join(f'{k} {v}' for k,v in TIERS.items()) + '. Scope is its distance from health care: ' + ', '.join(f'{k} {v}' for k,v in SCOPES.items()) + '.', *tables]
 
 def _judges(self):
     "How several judges rank, as Markdown"
@@ -422,11 +442,12 @@ def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures an
         'Where the answers differ most': [_VERBATIM, *a] if (a := _answer_sections(self)) else [], 'How these numbers were made': [_methods(self)]}
     return [self.headline(), _reading(self), *(x for title,body in parts.items() if body for x in (f'## {title}', *body))]
 
-# %% ../nbs/16b_report.ipynb #f23eb8ab
+# %% ../nbs/16b_report.ipynb #297e1070
 _DETECTABLE = 'Effect: the difference by the standard deviation of the differences from prompt to prompt. Detectable: the true difference that a comparison on as many prompts would find in four of five tries. "No clear change" never means "equal" below that size.'
 _MCNEMAR = "Share of answers in violation on the same prompts. New are violations that only this model makes, gone those that only the baseline makes. p: McNemar's test, not corrected."
 _WORST = 'Each scenario was answered several times. A patient gets one answer, so here is the mean of the worst one.'
 _LENGTH = 'Judges react to length, some for it and some against it. *At equal length* is the difference to expect between answers that are equally long and, where that is known, equally often cut off; it is *extrapolated* where one side is nearly always the longer one. The last two columns say what 100 more words (or tokens), and being cut off, go along with.'
+_BY_TIER = 'Differences from the baseline by tier, and on how many prompts: what is a gain for the many may be a loss for the most urgent. These are many looks, and their intervals are not corrected for that.'
 _VERBATIM = 'The two prompts with the largest gain and the largest loss. Answers stand here as the model wrote them, with the asterisks that some use for bold type.'
 _MISSING = 'Worst to best: the mean if all missing scores were 0, and if all were 1. Left out: rows on prompts that not all results have.'
 
