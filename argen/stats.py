@@ -141,7 +141,7 @@ def bootstrap_means(
     import numpy as np
     return np.concatenate([weighted_means(w, x) for w in resample_counts(len(x), n_resamples, seed)])
 
-# %% ../nbs/13_stats.ipynb #0785278a
+# %% ../nbs/13_stats.ipynb #f5a04919
 def _levels(x, means, level):
     "Which quantiles of `means` are the ends of each column's BCa interval"
     import numpy as np
@@ -157,12 +157,13 @@ def bca_interval(
     x,                 # Scores (scenarios × columns), NaN where missing
     means,             # Their resampled means (resamples × columns)
     level=.95,         # Of the intervals, in (0, 1); one for all columns or one for each
-): # Lower and upper ends by column; NaN where fewer than `FEWEST` scenarios have a score, or all are equal
+    fewest=FEWEST,     # Scenarios below which there is no interval
+): # Lower and upper ends by column; NaN where fewer than `fewest` scenarios have a score, or all are equal
     "BCa intervals of the means of many columns"
     import numpy as np
     out,seen = np.full((2,x.shape[1]), np.nan), ~np.isnan(x)
     spread = np.where(seen, x, -np.inf).max(0, initial=-np.inf)-np.where(seen, x, np.inf).min(0, initial=np.inf)
-    ok = np.flatnonzero((seen.sum(0) >= FEWEST)&(spread > 1e-12))
+    ok = np.flatnonzero((seen.sum(0) >= fewest)&(spread > 1e-12))
     if not len(ok): return out
     with np.errstate(invalid='ignore', divide='ignore'): levels = np.array(_levels(x[:,ok], means[:,ok], np.broadcast_to(level, x.shape[1])[ok]))
     for j,q in zip(ok, levels.T):
