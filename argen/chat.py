@@ -382,7 +382,7 @@ def background_loop(
     threading.Thread(target=loop.run_forever, daemon=True, name='argen-chat').start()
     return loop
 
-# %% ../nbs/03_chat.ipynb #0b9d4802
+# %% ../nbs/03_chat.ipynb #b8c0da2d
 def address_hash(
     url:str, # Of a service
 )->str: # 16 hex digits; nothing secret goes into it
@@ -394,6 +394,7 @@ def whole_text(text:str)->str:
     "Half characters (lone surrogates), which no file can hold, as `?`"
     return text.encode('utf-8','replace').decode()
 
+# %% ../nbs/03_chat.ipynb #cfead6b8
 class RemoteChat:
     "A chat model behind a network; `OpenAIChat` and `GeminiChat` add how to ask it"
     keys,address,home = (),'','' # Environment variables with its key and its address, and the address without
@@ -447,7 +448,7 @@ class RemoteChat:
                 progress(1)
         return out
 
-# %% ../nbs/03_chat.ipynb #4a21420d
+# %% ../nbs/03_chat.ipynb #99c141b6
 @patch
 async def _try(self:RemoteChat, messages, schema, seconds):
     "Ask once; returns an `Answer` or a `CallFailed`"
@@ -470,6 +471,7 @@ async def _attempt(self:RemoteChat, messages, schema, seconds):
     if answer.finish_reason == 'length': return CallFailed('the answer reached max_tokens before its first word', again=False, cost=answer.cost)
     return CallFailed('an empty answer', cost=answer.cost)
 
+# %% ../nbs/03_chat.ipynb #319ef18a
 @patch
 async def _answer(self:RemoteChat, messages, schema=None, keep=lambda answer: None):
     "One call: attempts until there is an answer, or no hope, or no time; `keep` has it before another request takes its place"

@@ -154,7 +154,7 @@ def _demo_flags(p):
     p.add_argument('--output-dir', default='runs/demo', help='run folder; started again, the demo goes on (default: runs/demo)')
     p.add_argument('--seed', type=int, default=0, help='of writing, sampling and training (default: 0)')
 
-# %% ../nbs/18_cli.ipynb #57afd3c8
+# %% ../nbs/18_cli.ipynb #2d6a3e47
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.evaluate import model_label
@@ -191,6 +191,7 @@ def _asked(a, **more):
     "What decides answers, and so the folder that keeps them: not how many there are, nor who judges"
     return {k:str(v) for k,v in (_ask(a) | more).items() if k not in ('samples','generation_batch_size')}
 
+# %% ../nbs/18_cli.ipynb #680b7d34
 def _generate(a, progress):
     from argen.scenarios import generate
     got = generate(progress=progress, **{k:v for k,v in vars(a).items() if k not in ('command','run')})

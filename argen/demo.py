@@ -157,8 +157,8 @@ Held-out prompts that are, or nearly are, training prompts: **{d.leaks}**. Syste
 {took}
 | **all** | **{sum(d.seconds.values()):.0f}** |"""
 
-# %% ../nbs/17_demo.ipynb #db32da65
-CAVEAT = """The judge here is a set of readable rules (`offline-rules`), not a clinician and not a language model, and the model has 135 million parameters. The numbers show that the loop works and that training moved what the rules measure. They say nothing about care. How far the rules agree with an LLM judge is on the page of the offline judge."""
+# %% ../nbs/17_demo.ipynb #d0e12a2a
+CAVEAT = """The judge here is a set of readable rules (`offline-rules`), not a clinician and not a language model, and the model has 135 million parameters. The numbers show that the loop works and that training moved what the rules measure. They say nothing about care. How far the rules agree with an LLM judge is on [the offline judge's page](https://argen-dev.github.io/argen/offline_judge.html)."""
 
 _captions = CAPTIONS | {'scores':'Mean scores with 95 % intervals; hollow marks are the base model', 'differences':'Paired differences, after less before, with 95 % intervals',
                         'learning':'Training reward (the combined score) at each GRPO step'}

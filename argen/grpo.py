@@ -36,7 +36,7 @@ def training_rows(
             raise InputError(f"scenario {s.id if s.id is not None else n}: no {'tier' if s.tier is None else 'scope'}; run `argen process` on the file first")
     return [dict(prompt=conversation(s.prompt, system_prompt), question=s.prompt, tier=s.tier, scope=s.scope) for s in scenarios]
 
-# %% ../nbs/12_grpo.ipynb #16a2e7d7
+# %% ../nbs/12_grpo.ipynb #7b4cda97
 _scheduled = (lambda s: s['beta_schedule'] != 'constant', 'with --beta_schedule linear or cosine')
 _stops_early = (lambda s: s['early_stopping'], 'with --early_stopping')
 _on_plateau = (lambda s: s['lr_scheduler_type'] == 'reduce_lr_on_plateau', 'with --lr_scheduler_type reduce_lr_on_plateau')
@@ -55,6 +55,7 @@ _one_of = dict(beta_schedule=BETA_SCHEDULES, loss_type=('grpo','bnpo','dr_grpo',
                lr_scheduler_type=('constant','linear','cosine','reduce_lr_on_plateau','constant_with_warmup','cosine_with_min_lr','polynomial'),
                mixed_precision=('auto','no','bf16','fp16'), vllm_mode=('colocate','server'), ablation_mode=(None,'full','reward_only','policy_only'))
 
+# %% ../nbs/12_grpo.ipynb #c586e27b
 def preset_of(
     model:str, # Name of the model
 )->dict:       # Settings, of those in `GRPO_PRESETS`
@@ -71,6 +72,7 @@ def _base_of(folder):
     if re.fullmatch(r'model|checkpoint-\d+', folder.name) and folder.is_dir() and run.exists(): return json.loads(run.read_text())['settings'].get('model')
     return json.loads(adapter.read_text()).get('base_model_name_or_path') if adapter.exists() else None
 
+# %% ../nbs/12_grpo.ipynb #86457f5c
 def grpo_settings(
     model:str, # Name of the model, which may have a preset, see `preset_of`
     **given,   # What the user sets; `None` means not set

@@ -49,7 +49,7 @@ def places(
     gpu = lambda i: dict(CUDA_VISIBLE_DEVICES=devices[i%len(devices)]) if devices else {}
     return [gpu(i) | dict(OMP_NUM_THREADS=str(max(1, n_cores//n))) for i in range(n)]
 
-# %% ../nbs/16c_launch.ipynb #fb07ff80
+# %% ../nbs/16c_launch.ipynb #af475a9f
 def run_lanes(
     lanes:Sequence[tuple[Sequence[str],Sequence,float]], # Each: names in line, the places that they wait for, seconds between two starts
     generate:Callable,      # From (name, place) to answers
@@ -87,6 +87,7 @@ def run_lanes(
             raise
     return done,failed
 
+# %% ../nbs/16c_launch.ipynb #f6d5193f
 def _queue(items):
     q = SimpleQueue()
     for o in items: q.put(o)

@@ -25,7 +25,7 @@ from .dedup import DUPLICATE_THRESHOLD, Seen, encoder, near_duplicates, overlap,
 from .records import TIERS, Scenario, append_jsonl, mend_jsonl, open_run, read_jsonl, read_scenarios
 from .writers import LLMWriter, find_writer, wishes
 
-# %% ../nbs/09_scenarios.ipynb #763bcbe4
+# %% ../nbs/09_scenarios.ipynb #c82b53e6
 @dataclass
 class Candidate:
     "A proposed prompt on its way"
@@ -39,6 +39,7 @@ class Candidate:
 STEPS = {'form':('too short','too long','leaked label','artifact','not English'), 'allowed':('excluded','leak'), 'medical':('not medical',), 'new':('same text','same meaning'),
          'difficult':('too easy',), 'tier':('no tier','other tier','quota full'), 'challenge':('no challenge','no verdict')}
 
+# %% ../nbs/09_scenarios.ipynb #6ee02b5c
 @dataclass
 class Steps:
     "What a proposal passes through, in order; a step that is `None` is off"
@@ -121,7 +122,7 @@ class Generated(list):
         ends = [f'{f.dataset}: {f.missing} of {f.wanted} are missing' + (f' ({f.ended})' if f.ended else '') for f in self.funnels if f.missing]
         return '\n'.join([lines[0], '|---'*len(table[0])+'|', *lines[1:], *(['',*ends] if ends else [])])
 
-# %% ../nbs/09_scenarios.ipynb #243149dd
+# %% ../nbs/09_scenarios.ipynb #e7f357bd
 ATTEMPTS = 25 # Proposals for one slot before it is given up
 AVOID = 5000  # Newest prompts that a function is told to keep away from, so that asking doesn't grow dearer with every row
 
@@ -132,6 +133,7 @@ def _derive(*parts)->int:
     "A number for one purpose, made from others"
     return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8], 16)
 
+# %% ../nbs/09_scenarios.ipynb #067b3288
 class _Files:
     "The two files of one dataset: rows, and what was turned down"
     def __init__(self, path, run, dataset, made, n, progress):

@@ -687,7 +687,7 @@ class JudgeRankings:
         lines += [f"alpha {'–' if self.alpha is None else format(self.alpha,'.2f')} on {self.n_answers} answers · " + ', '.join(f"tau of {a} and {b} {'–' if t is None else format(t,'.2f')}" for (a,b),t in self.tau.items()), '']
         return '\n'.join(lines + [f'- {r}' for r in self.reversals])
 
-# %% ../nbs/13_stats.ipynb #5396bcf9
+# %% ../nbs/13_stats.ipynb #710fff74
 def _ranks(means):
     "1 for the largest; `None` for what is missing"
     order = sorted((m for m,e in means.items() if e.mean is not None), key=lambda m: -means[m].mean)
@@ -706,6 +706,7 @@ def _answer_alpha(results, field, most=5000):
     if x.shape[1] > most: x = x[:, np.random.default_rng(0).choice(x.shape[1], most, replace=False)]
     return (krippendorff_alpha(x) if x.shape[1] > 1 else None), x.shape[1]
 
+# %% ../nbs/13_stats.ipynb #5a31e3cf
 def _tau(a, b):
     "Kendall's tau-b of two judges' means by model"
     from scipy.stats import kendalltau
@@ -722,6 +723,7 @@ def _reversals(j, k, a, b, field, kw):
     found = zip([list(combinations(both,2))[i] for i in turned], *(difference_columns(s[:,turned], **kw) for s in (d,e))) if len(turned) else []
     return [Reversal(m, (j,k), (u,v), excludes_zero(u) and excludes_zero(v)) for m,u,v in found]
 
+# %% ../nbs/13_stats.ipynb #611da82c
 def judge_rankings(
     results:Mapping[str,Mapping[str,Sequence[Mapping]]], # Judge → model → its result rows, as that judge scored them
     field:str='combined_score', # Which score
