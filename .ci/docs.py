@@ -7,7 +7,7 @@
 
 Exits 1 when there is a warning or a dead link. `--check` writes neither README.md nor the sidebar, but fails where they are out of date.
 """
-import argparse, ast, importlib, inspect, os, re, shutil, sys, tempfile, time
+import argparse, ast, importlib, inspect, json, os, re, shutil, sys, tempfile, time
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -68,22 +68,31 @@ def relink_nb(nb, page, cfg):
                 if k in data: data[k] = relink(_join(data[k]), page, cfg)
     return nb
 
+def describe_figures(nb):
+    "Give a cell's figure the alt text that argen's figures show as their text"
+    for c in nb.cells:
+        said = [''.join(o['data'].get('text/plain','')) for o in c.get('outputs',[]) if 'image/png' in o.get('data',{})]
+        if len(said)==1 and not said[0].startswith('<Figure') and 'fig-alt' not in c.source: c.source = f'#| fig-alt: {json.dumps(said[0], ensure_ascii=False)}\n' + c.source
+    return nb
+
 class Targets(HTMLParser):
-    "The ids of a page, and what it links to"
+    "The ids of a page, what it links to, and how many pictures it doesn't describe"
     def __init__(self, text):
         super().__init__()
-        self.ids,self.links = set(),[]
+        self.ids,self.links,self.undescribed = set(),[],0
         self.feed(text)
     def handle_starttag(self, tag, attrs):
         d = dict(attrs)
+        self.undescribed += tag=='img' and not d.get('alt')
         self.ids.update(d[k] for k in ('id','name') if d.get(k))
         self.links += [d[k] for k in ('href','src') if d.get(k) and not (tag=='link' and d.get('rel')=='canonical')]
 
 def dead_links(site):
-    "One line for each link inside the built `site` that leads to no file or to no anchor"
+    "One line for each link inside the built `site` that leads to no file or to no anchor, and for each page with a picture that isn't described"
     pages = {p:Targets(p.read_text(encoding='utf-8')) for p in sorted(site.rglob('*.html'))}
     res = []
     for p,t in pages.items():
+        if t.undescribed: res.append(f'{p.relative_to(site)}: {t.undescribed} pictures have no alt text; give their cells a line #| fig-alt: …')
         for href in dict.fromkeys(t.links):
             path,_,anchor = href.partition('#')
             path = path.partition('?')[0]
@@ -174,7 +183,7 @@ def module_of(path):
 def sidebar(nbs):
     "The sidebar, as Quarto has it: `contents` made from the notebooks that exist"
     index,mods = [o for o in nbs if o.stem=='index' and o.parent==Path('.')],[o for o in nbs if o.parent==Path('.') and o.stem!='index']
-    secs = {'Start':index, 'The loop':mods, 'Benchmarks':[o for o in nbs if o.parts[0]=='benchmarks'], 'Tutorials':[o for o in nbs if o.parts[0]=='tutorials']}
+    secs = {'Start':index, 'The loop':mods, 'Tutorials':[o for o in nbs if o.parts[0]=='tutorials'], 'Benchmarks':[o for o in nbs if o.parts[0]=='benchmarks']}
     return [dict(section=k, contents=[str(o) for o in v]) for k,v in secs.items() if v]
 
 def sidebar_yml(nbs):
@@ -208,7 +217,7 @@ def stage(nbs, cache, dest, cfg):
     for o,name in zip(nbs, names):
         (dest/name).parent.mkdir(parents=True, exist_ok=True)
         nb = show_constants(improve_api(read_nb(cache/o), module_of(NBS/o)), NBProcessor(NBS/o).nb)
-        write_nb(relink_nb(nb, o, cfg), dest/name)
+        write_nb(describe_figures(relink_nb(nb, o, cfg)), dest/name)
     for f in NBS.rglob('*'):
         rel = f.relative_to(NBS)
         if not f.is_file() or any(o[0] in '._' for o in rel.parts) or f.suffix in ('.ipynb','.yml') or rel==Path('llms.txt'): continue
