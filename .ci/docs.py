@@ -288,6 +288,7 @@ def build(check=False):
         shutil.rmtree(DOCS, ignore_errors=True)
         shutil.move(out, DOCS)
     for f in DOCS.rglob('*.llms.md'): shutil.copy(f, f.with_name(f.name.replace('.llms.md', '.html.md'))) # the address in module docstrings
+    for f in DOCS.rglob('site_libs/themes/*.css'): f.write_text(re.sub(r'@import url\(https:[^)]*\);', '', f.read_text(encoding='utf-8')), encoding='utf-8') # Fonts of another server, which `styles.css` doesn't use
     stale += refresh(ROOT/'README.md', readme(DOCS, cfg), check)
     print(f'{len(site.pages)} pages in _docs/ ({time.time()-start:.0f} s); open _docs/index.html', flush=True)
     return [o for o in site.warnings if ': broken link ' not in o] + dead_links(DOCS), stale
