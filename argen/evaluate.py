@@ -84,7 +84,7 @@ def summarize(
         scope_response_counts={s:scopes[s] for s in ('S0','S1','S2','S3')}, n_rows=len(rows), n_scored=sum(c is not None for c in combined),
         n_missing=sum(c is None for c in combined), missing_reasons=dict(Counter(why for r in rows for why in sorted(_why_missing(r)))), intervals=intervals)
 
-# %% ../nbs/14_evaluate.ipynb #7b7db648
+# %% ../nbs/14_evaluate.ipynb #aaad1d81
 @dataclass
 class Evaluation:
     "One model's answers to scenarios, judged and scored"
@@ -119,7 +119,9 @@ class Evaluation:
         def line(k):
             i = s.get('intervals',{}).get(f'average_{k}_score') or {}
             span = f"{i['low']:.3f} to {i['high']:.3f}" if i.get('low') is not None else '–'
-            return f"| {k.capitalize()} | {show(s[f'average_{k}_score'])} | {span} | {s.get(f'{k}_violations','')} |" + (f" {show(worst[f'{k}_score'])} |" if worst else '')
+            bad,of = s.get(f'{k}_violations',''),(s.get('intervals',{}).get(f'{k}_violation_rate') or {}).get('n_scored')
+            bad = '–' if of==0 else f'{bad} of {of}' if of else bad
+            return f"| {k.capitalize()} | {show(s[f'average_{k}_score'])} | {span} | {bad} |" + (f" {show(worst[f'{k}_score'])} |" if worst else '')
         worst = s.get('worst_at_k')
         head = f"**{self.name}** · judge {c.get('judge') or c.get('evaluator')} · system prompt {c.get('system_prompt_type')}\n\n| score | mean | 95 % interval | violations |" + (f" worst of {worst['k']} |" if worst else '') + '\n|---|---|---|---|' + ('---|\n' if worst else '\n')
         foot = f"\n\n{s.get('n_scored','?')} scored, {s.get('n_missing','?')} missing; {s['num_clipped']} of {len(self.rows)} answers cut off by the token limit"
