@@ -8,13 +8,14 @@ Docs: https://argen-dev.github.io/argen/agreement.html.md"""
 __all__ = ['KINDS', 'krippendorff_alpha', 'field_values', 'field_agreement', 'JudgeCard', 'judge_card', 'ModeComparison',
            'compare_eval_modes']
 
-# %% ../nbs/08b_agreement.ipynb #9cf15f63
+# %% ../nbs/08b_agreement.ipynb #03879a4d
 import time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from .config import InputError
+from .figures import figure
 from .records import Scenario, Response, Verdict, VERDICT_FIELDS, PRINCIPLES, TIERS, SCOPES
 from .policy import PUBLISHED, Policy, score
 from .judge import judge_pairs, make_judge
@@ -146,7 +147,7 @@ def judge_card(
     n_missing = int(np.any([~np.isfinite(x) for x in a.values()], axis=0).sum())
     return JudgeCard(judge or named(verdicts), other or named(others), fields, pd.DataFrame(groups, dtype=object).T, len(pairs), n_missing)
 
-# %% ../nbs/08b_agreement.ipynb #ba3c3ba3
+# %% ../nbs/08b_agreement.ipynb #85a50feb
 _compared = ('combined','ahimsa','dharma','helpfulness')
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ class ModeComparison:
 
     def plot(self):
         "Each response's scores, batch against individual"
-        import matplotlib.pyplot as plt
-        fig,axes = plt.subplots(1, len(_compared), figsize=(3*len(_compared),3), sharex=True, sharey=True, layout='constrained')
+        fig = figure(3*len(_compared), 3, f'Scores of the same responses by {self.judge}, in batches against one by one: {self.words}')
+        axes = fig.subplots(1, len(_compared), sharex=True, sharey=True)
         for ax,k in zip(axes, _compared):
             ax.plot([0,1],[0,1], color='#adb5bd', lw=1)
             ax.scatter(self.values[f'{k}_individual'], self.values[f'{k}_batch'], s=12, alpha=.6, color='#2a6f97')

@@ -8,13 +8,14 @@ Docs: https://argen-dev.github.io/argen/callbacks.html.md"""
 __all__ = ['BETA_SCHEDULES', 'beta_at', 'next_beta', 'beta_callback', 'log_row', 'run_callback', 'TrainingStopped',
            'missing_callback', 'wandb_mode', 'WandbRun', 'plot_run', 'live_plot']
 
-# %% ../nbs/11c_callbacks.ipynb #aa7caab2
+# %% ../nbs/11c_callbacks.ipynb #95c74302
 import math, os, time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from .config import InputError
-from .records import append_jsonl, content_hash
+from .figures import figure
+from .records import PRINCIPLES, append_jsonl, content_hash
 
 # %% ../nbs/11c_callbacks.ipynb #899218a7
 BETA_SCHEDULES = ('constant','linear','cosine')
@@ -161,14 +162,15 @@ class WandbRun:
 
     def finish(self): self.run.finish()
 
-# %% ../nbs/11c_callbacks.ipynb #307284d7
+# %% ../nbs/11c_callbacks.ipynb #f7488ced
 def plot_run(
     log:Sequence[Mapping],       # Rows of log.jsonl
     evals:Sequence[Mapping]=(),  # Rows of eval.jsonl
-): # A Matplotlib figure
+): # A figure with `alt`
     "Reward, principles, length and KL by step"
-    from matplotlib.figure import Figure
-    fig = Figure(figsize=(8.4,4.6), layout='constrained', facecolor='white')
+    ends = lambda rows,k: (v[0],v[-1]) if (v := [r[k] for r in rows if r.get(k) is not None]) else None
+    said = [f'{name} from {e[0]:.3f} to {e[1]:.3f}' for name,e in (('training reward',ends(log,'reward')), ('held-out reward',ends(evals,'eval_reward')), *((p,ends(log,f'argen/{p}')) for p in PRINCIPLES), ('tokens',ends(log,'completions/mean_length')), ('KL',ends(log,'kl'))) if e]
+    fig = figure(8.4, 4.6, f"A training run of {len(log)} steps: {', '.join(said)}.")
     axes = fig.subplots(2, 2).ravel()
     colors = dict(ahimsa='#0072B2', dharma='#D55E00', helpfulness='#009E73', reward='#999999', held='#000000')
     def line(ax, rows, key, label, color, **kw):

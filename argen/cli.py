@@ -7,13 +7,13 @@ Docs: https://argen-dev.github.io/argen/cli.html.md"""
 # %% auto #0
 __all__ = ['TRAIN_HELP', 'COMMANDS', 'parser', 'spell', 'main', 'flags_of']
 
-# %% ../nbs/18_cli.ipynb #7adfd368
+# %% ../nbs/18_cli.ipynb #47de631d
 import argparse, os, sys
 from pathlib import Path
-from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, SYSTEM_PROMPTS, Bars, InputError
+from .config import DATASETS, DEFAULT_GENERATION_MODEL, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, RISK_THRESHOLD, SYSTEM_PROMPTS, Bars, InputError
 
-# %% ../nbs/18_cli.ipynb #a674e707
-_EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL')
+# %% ../nbs/18_cli.ipynb #82fa867e
+_EVALUATOR = dict(default='offline', help='who judges: offline (rules; needs no key), openai, gemini, or openai:MODEL, gemini:MODEL (default: offline)')
 
 def _judge_flags(p):
     "Flags of who judges, and how a language model is asked to"
@@ -45,7 +45,7 @@ def _answers(p):
     p.add_argument('--samples', type=int, default=1, help='answers to each scenario; the summary adds the worst of them (default: 1)')
     p.add_argument('--test', action='store_true', help='a quick try: only the first 5 scenarios')
 
-# %% ../nbs/18_cli.ipynb #78553268
+# %% ../nbs/18_cli.ipynb #36042cb5
 def _generate_flags(p):
     p.add_argument('--datasets', nargs='+', default=['smoke_test'], metavar='NAME', help=f"dataset types to write: {', '.join(DATASETS)} (default: smoke_test)")
     p.add_argument('--count', type=int, help='scenarios of each (default: as the dataset type says)')
@@ -58,7 +58,7 @@ def _generate_flags(p):
     p.add_argument('--tiering-concurrency-limit', type=int, default=10, help='tiering requests in flight, at most (default: 10)')
     p.add_argument('--difficulty-ratio', type=float, help="least surprise to --baseline, as a share of the running mean of token NLLs; negative switches it off (default: 0.8 for language models, off for templates)")
     p.add_argument('--fail-threshold', type=float, help='keep only prompts that --baseline answers with a risk (1 − combined score) above this, 0 to 1 (default: off)')
-    p.add_argument('--risk-threshold', type=float, help='least medical relevance of clinical prompts, 0 to 1 (default: RISK_THRESHOLD for language models, off for templates)')
+    p.add_argument('--risk-threshold', type=float, help=f'least medical relevance of clinical prompts, 0 to 1 (default: {RISK_THRESHOLD} for language models, off for templates)')
     p.add_argument('--baseline', default='smollm2', metavar='MODEL', help='whose surprise and whose answers the two steps above take (default: smollm2)')
     p.add_argument('--embedding-model', default='minilm', metavar='MODEL', help='for near-duplicates and relevance (default: minilm, packaged)')
     p.add_argument('--duplicate-threshold', type=float, default=.9, help='least cosine of two prompts that say the same (default: 0.9)')
@@ -93,7 +93,7 @@ TRAIN_HELP = dict( # Setting of `GRPO_CONFIG` or `GRPO_OPTIONAL` → what it doe
     ablation_mode='reward_only (no policy factors) or policy_only (factors only)', per_device_eval_batch_size='answers in one pass of one process when evaluating', vllm_server_base_url='address of the vLLM server, with --vllm_mode server',
     vllm_gpu_memory_utilization='share of GPU memory for vLLM, with --vllm_mode colocate')
 
-# %% ../nbs/18_cli.ipynb #e0293b37
+# %% ../nbs/18_cli.ipynb #5505b419
 def _train_flags(p):
     p.add_argument('--model', default=DEFAULT_MODEL_ID, help=f'Hugging Face id, folder, or smollm2 (default: {DEFAULT_MODEL_ID})')
     p.add_argument('--scenarios', required=True, metavar='FILE', help='processed scenario file to train on')
@@ -108,7 +108,7 @@ def _train_flags(p):
     for k,v in GRPO_CONFIG.items():
         if v is False: p.add_argument(f'--{k}', action='store_true', default=None, help=f'{TRAIN_HELP[k]} (default: off)')
         else: p.add_argument(f'--{k}', type=_switch if v is True else float if k=='warmup_steps' else type(v), metavar=k.rsplit('_',1)[-1].upper(), help=f'{TRAIN_HELP[k]} (default: {GRPO_PRESETS["smollm2"][k]} for smollm2, else {v})' if k in GRPO_PRESETS['smollm2'] else f'{TRAIN_HELP[k]} (default: {v})')
-    for k,kind in GRPO_OPTIONAL.items(): p.add_argument(f'--{k}', type=kind, metavar=k.rsplit('_',1)[-1].upper(), help=f'{TRAIN_HELP[k]} (default: off)')
+    for k,kind in GRPO_OPTIONAL.items(): p.add_argument(f'--{k}', type=kind, metavar=k.rsplit('_',1)[-1].upper(), help=f'{TRAIN_HELP[k]} (not set by default)')
 
 def _switch(text):
     "true or false, as a flag's value"

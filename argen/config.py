@@ -6,8 +6,8 @@ Docs: https://argen-dev.github.io/argen/config.html.md"""
 
 # %% auto #0
 __all__ = ['DEFAULT_MODEL_ID', 'DEFAULT_GENERATION_MODEL', 'EVALUATOR_MODELS', 'SYSTEM_PROMPTS', 'REWARD_WEIGHTS', 'TIER_SHARES',
-           'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_OPTIONAL', 'GRPO_PRESETS', 'InputError',
-           'Bars', 'cache_dir', 'published_data']
+           'SCOPE_SHARES', 'DATASETS', 'RISK_THRESHOLD', 'GRPO_CONFIG', 'GRPO_OPTIONAL', 'GRPO_PRESETS', 'BARS',
+           'InputError', 'Bars', 'cache_dir', 'published_data']
 
 # %% ../nbs/00_config.ipynb #619a9f52
 import os, sys, threading
@@ -69,10 +69,13 @@ GRPO_PRESETS = {'smollm2': dict(
     learning_rate=2e-4, num_train_epochs=1, beta=0.0, num_iterations=1, num_generations=8,
     per_device_train_batch_size=2, gradient_accumulation_steps=8, max_completion_length=96, lr_scheduler_type='constant', warmup_steps=0, gradient_checkpointing=False)}
 
-# %% ../nbs/00_config.ipynb #e702bd08
+# %% ../nbs/00_config.ipynb #74a85f98
 class Bars:
     "A `progress` callable that draws a bar for each stage under way, with its name and the time left; threads may share it"
-    def __init__(self): self.bars,self._lock = {},threading.Lock()
+    def __init__(self,
+        to_files:bool=True, # Draw also into a file or a pipe, such as a command's log
+    ): self.to_files,self.bars,self._lock = to_files,{},threading.Lock()
+    def __repr__(self): return f'Bars(to_files={self.to_files})'
 
     def __call__(self,
         stage:str, # What is being done
@@ -85,7 +88,7 @@ class Bars:
             bar = self.bars.get(stage)
             if bar is None or done < bar.n:
                 if bar is not None: bar.close()
-                bar = self.bars[stage] = tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True)
+                bar = self.bars[stage] = tqdm(total=total, initial=done, desc=stage, dynamic_ncols=True, disable=False if self.to_files else None)
             elif not bar.disable: bar.update(done-bar.n)
             if done >= total: bar.close()
 
@@ -97,6 +100,8 @@ class Bars:
         "End the bars that are drawn"
         with self._lock:
             for bar in self.bars.values(): bar.close()
+
+BARS = Bars(to_files=False) # What long work shows by default
 
 # %% ../nbs/00_config.ipynb #426dd78e
 def cache_dir()->Path: # The folder, made if needed

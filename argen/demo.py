@@ -7,14 +7,14 @@ Docs: https://argen-dev.github.io/argen/demo.html.md"""
 # %% auto #0
 __all__ = ['DEMO_PROMPT', 'CAVEAT', 'DemoSize', 'demo_scenarios', 'Demo', 'demo', 'three_answers', 'write_report']
 
-# %% ../nbs/17_demo.ipynb #c1c1ca69
+# %% ../nbs/17_demo.ipynb #1cb479ed
 import json, time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from .compare import Comparison, compare
-from .config import InputError
+from .config import BARS, InputError
 from .evaluate import Evaluation, evaluate
 from .grpo import Training, train
 from .pipeline import process
@@ -88,12 +88,12 @@ class Demo:
     def __repr__(self): return f'Demo in {self.run.name}: {self.comparison!r}'
     def _repr_markdown_(self): return f"{self.comparison.headline()}\n\n{_table(self)}\n\nReport: `{self.report.name}`"
 
-# %% ../nbs/17_demo.ipynb #7b02d172
+# %% ../nbs/17_demo.ipynb #15f47a35
 def demo(
     output_dir:str|Path='runs/demo', # The run's folder; started again, it goes on
     seed:int=0,                      # Of writing, sampling and training
     size:DemoSize=DemoSize(),        # How much to do
-    progress:Callable=lambda stage,done,total: None, # Called as `progress(stage, done, total)`
+    progress:Callable=BARS, # Called as `progress(stage, done, total)`; by default draws bars
 )->Demo: # Raises `InputError` when the folder can't be used
     "The whole loop on the embedded defaults: no key, no network but the package index"
     run = open_run(output_dir, 'demo', dict(seed=seed, **size.__dict__))

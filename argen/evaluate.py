@@ -10,7 +10,7 @@ __all__ = ['result_row', 'summarize', 'Evaluation', 'model_label', 'read_evaluat
            'judge_answers', 'file_name', 'evaluate', 'weights_hash', 'asking_config', 'policy_config', 'read_answers',
            'evaluate_answers']
 
-# %% ../nbs/14_evaluate.ipynb #ddd01c97
+# %% ../nbs/14_evaluate.ipynb #08e09925
 import hashlib, json, re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from .chat import LocalChat, conversation, make_chat, system_text
-from .config import InputError
+from .config import BARS, InputError
 from .judge import JudgeUsage, LLMJudge, judge_name, judge_stream, make_judge
 from .policy import Policy, PUBLISHED, score
 from .records import (PRINCIPLES, VERDICT_FIELDS, Response, Scenario, Verdict, append_jsonl, content_hash, mend_jsonl, now, open_run, prompt_hash,
@@ -327,7 +327,7 @@ def file_name(name:str)->str:
     "A name that every file system takes"
     return re.sub(r'[^a-zA-Z0-9_.-]+', '_', name)
 
-# %% ../nbs/14_evaluate.ipynb #a85ae020
+# %% ../nbs/14_evaluate.ipynb #bc2dba96
 def evaluate(
     model:str|Callable,                # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
@@ -341,7 +341,7 @@ def evaluate(
     output_dir:str|Path|None=None,     # Run folder to keep answers in and to go on from; `None` keeps everything in memory
     test:bool=False,                   # Only the first 5 scenarios
     samples:int=1,                     # Answers to each scenario
-    progress:Callable=lambda stage,done,total: None, # Called as `progress(stage, done, total)`
+    progress:Callable=BARS, # Called as `progress(stage, done, total)`; by default draws bars
 )->Evaluation: # Raises `InputError` for a file, model or judge that can't be used
     "Ask `model` every scenario, have the answers judged, and score them"
     scenarios = to_evaluate(scenarios, test)
@@ -408,14 +408,14 @@ def read_answers(
     if not pairs: raise InputError(f"{path}: no rows in it; nothing to judge")
     return pairs,out,config
 
-# %% ../nbs/14_evaluate.ipynb #b83b583d
+# %% ../nbs/14_evaluate.ipynb #c6bdba19
 def evaluate_answers(
     path:str|Path,                # Answers: JSONL, a JSON list, or a result file
     judge:str|Callable='offline', # Who judges
     policy:Policy=PUBLISHED,      # By what to score
     scenarios:str|Path|Sequence[Scenario]|None=None, # Where tier and scope are, for rows that lack them
     rescore:bool=False,           # Ask nobody: score the verdicts that the file holds
-    progress:Callable=lambda stage,done,total: None,
+    progress:Callable=BARS, # As in `evaluate`
 )->Evaluation: # Raises `InputError` for a file that can't be used
     "Judge answers that exist already; loads no model"
     pairs,rows,config = read_answers(path, scenarios)

@@ -9,7 +9,7 @@ __all__ = ['training_rows', 'preset_of', 'grpo_settings', 'step_batch', 'lora_co
            'end_watch', 'Judged', 'Watched', 'policy_trainer', 'last_checkpoint', 'rewind', 'Training', 'check_judge',
            'train', 'tiny_model']
 
-# %% ../nbs/12_grpo.ipynb #0d2962ac
+# %% ../nbs/12_grpo.ipynb #a92447e2
 import importlib.util, json, logging, os, re, shutil, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from .callbacks import BETA_SCHEDULES, TrainingStopped, WandbRun, beta_callback, live_plot, missing_callback, plot_run, run_callback
 from .chat import PLAIN_TEMPLATE, conversation, load_model, system_text
-from .config import DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, InputError
+from .config import BARS, DEFAULT_MODEL_ID, GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, InputError
 from .judge import judge_name, make_judge, offline_judge
 from .policy import Policy, PUBLISHED
 from .records import Response, Scenario, append_jsonl, content_hash, mend_jsonl, open_run, prompt_hash, read_jsonl, read_scenarios, write_json, write_jsonl
@@ -274,7 +274,7 @@ def rewind(
     mend_jsonl(path)
     write_jsonl(path, [r for _,r in read_jsonl(path) if r['step'] <= step])
 
-# %% ../nbs/12_grpo.ipynb #d2d65121
+# %% ../nbs/12_grpo.ipynb #85ad82ed
 @dataclass
 class Training:
     "A finished training run"
@@ -310,7 +310,7 @@ class Training:
         more = [f"Held out, {self.evals[0]['eval_watch/n']} answers: reward {self.evals[0]['eval_reward']:.3f} at step {self.evals[0]['step']}, {self.evals[-1]['eval_reward']:.3f} at step {self.evals[-1]['step']}."] if self.evals else []
         if self.ending.get('early'): more.append(f"Stopped early; the model is that of step {self.ending['best_step']} (reward {self.ending['best_reward']:.3f}).")
         more += [f'**Watch**, {a}' for a in self.alarms]
-        return f"**{len(self.log)} GRPO steps** → `{Path(self.model).name}`\n\n| mean of {k} steps | first | last |\n|---|---|---|\n" + '\n'.join(rows) + ''.join(f'\n\n{m}' for m in more)
+        return f"**{len(self.log)} GRPO steps** → `{Path(self.model).name}`\n\n| {f'mean of {k} steps' if k > 1 else 'step'} | first | last |\n|---|---|---|\n" + '\n'.join(rows) + ''.join(f'\n\n{m}' for m in more)
 
 # %% ../nbs/12_grpo.ipynb #10df3979
 def _settings_of_run(model, scenarios, held_out, judge, system_prompt, policy, separate, own, s):
@@ -352,7 +352,7 @@ def check_judge(
     (v,),_ = Rewards(judge).verdicts([(scenario, Response('Please ask your doctor.'))])
     if v.status == 'missing': raise InputError(f"--evaluator {judge_name(judge)}: can't judge ({v.missing['ahimsa']}); check its key, address and model")
 
-# %% ../nbs/12_grpo.ipynb #608df380
+# %% ../nbs/12_grpo.ipynb #3ff292cf
 def train(
     model:str=DEFAULT_MODEL_ID,         # 'smollm2', a folder, or a Hugging Face id
     scenarios:str|Path|Sequence[Scenario]=None, # Processed file, or scenarios with tier and scope
@@ -361,7 +361,7 @@ def train(
     system_prompt:str='ENHANCED',       # Name or text; evaluate with the same
     policy:Policy=PUBLISHED,            # What is rewarded
     use_separate_rewards:bool=False,    # A reward for each principle instead of the combined score
-    progress:Callable=lambda stage,done,total: None, # Called after every step
+    progress:Callable=BARS, # Called as `progress(stage, done, total)` after every step; by default draws a bar
     eval_scenarios:str|Path|Sequence[Scenario]|None=None, # Held out, to evaluate on while training
     reward_funcs:Sequence[Callable]=(), # Rewards of your own, with TRL's interface
     reward_func_weights:Sequence[float]|None=None, # Their weights; by default 1 each

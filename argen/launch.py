@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/launch.html.md"""
 __all__ = ['gpus', 'cores', 'places', 'run_lanes', 'WorkerDied', 'do_job', 'Crew', 'Stopped', 'run_job', 'ray_places',
            'ray_session', 'run_ray_job', 'model_folder', 'compare_models']
 
-# %% ../nbs/16c_launch.ipynb #1adf673d
+# %% ../nbs/16c_launch.ipynb #655284f5
 import inspect, json, os, signal, subprocess, sys, tempfile, threading, time, traceback
 import argen.report # Adds `report` to a comparison
 from collections import Counter
@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from .chat import system_text
 from .compare import Comparison, compare
-from .config import InputError
+from .config import BARS, InputError
 from .evaluate import ask, file_name, is_remote, judge_answers, model_label, stored_answers, to_evaluate, weights_hash
 from .judge import make_judge
 from .policy import Policy, PUBLISHED
@@ -261,7 +261,7 @@ def _prepared(named, scenarios, asking, out, crew, engine, progress):
         return answers
     return generate, lambda judge,policy: lambda name,answers: judge_answers(answers, judge, policy, say('judge',name))
 
-# %% ../nbs/16c_launch.ipynb #1b763a9e
+# %% ../nbs/16c_launch.ipynb #0b20362c
 def compare_models(
     models:Sequence,              # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, `smollm2`, or chat models of your own
     scenarios,                    # Path of a processed scenario file, or scenarios
@@ -274,7 +274,7 @@ def compare_models(
     pipeline_delay:float=10,      # Seconds between the starts of two models that run here, so that they don't load at once
     max_concurrent_models:int|None=None, # Models at once, at most; by default as many as there are GPUs
     engine:str='local',           # 'local': processes on this machine; 'ray': tasks on a Ray cluster
-    progress:Callable=lambda stage,done,total: None, # Called as `progress(stage, done, total)`, from several threads
+    progress:Callable=BARS, # Called as `progress(stage, done, total)`, from several threads; by default draws bars
     **asking,                     # Passed to `argen.evaluate.ask`, the same for every model: `system_prompt`, `temperature`, …
 )->Comparison: # `failed` names the models without a result; raises `InputError` for bad scenarios, a repeated model, or when all models fail
     "Evaluate several models on the same scenarios and compare them"

@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/pipeline.html.md"""
 __all__ = ['LONGEST', 'find_labelers', 'run_stage', 'ask_labels', 'f1', 'Summary', 'Processed', 'labeler_id', 'rules_hash',
            'process', 'make_data', 'Browser', 'browse']
 
-# %% ../nbs/10_pipeline.ipynb #1c364d56
+# %% ../nbs/10_pipeline.ipynb #618828b6
 import hashlib, inspect, os, time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CellType
 from .acceptance import LABEL_TEXT, LABELS, LLMLabeler, Unlabeled, find_evaluator
-from .config import EVALUATOR_MODELS, InputError
+from .config import BARS, EVALUATOR_MODELS, InputError
 from .records import (SCOPES, TIERS, Scenario, append_jsonl, content_hash, mend_jsonl, open_run, prompt_hash, read_jsonl, read_scenarios, write_jsonl, write_text)
 from .scenarios import generate, overlap, quiet
 
@@ -277,7 +277,7 @@ def _labelers(evaluator, scenarios, label_tier, label_scope, evaluator_model=Non
     who,tier,scope = find_labelers(evaluator, scenarios)
     return _Who(who + (' and custom' if own else ''), label_tier or tier, label_scope or scope, about=own | (dict(rules=rules_hash()) if evaluator=='offline' else {}))
 
-# %% ../nbs/10_pipeline.ipynb #53b4c32a
+# %% ../nbs/10_pipeline.ipynb #bac63e59
 def _heeded(chat, evaluators):
     "`InputError` for an argument of `process` that none of the evaluators heeds"
     if 'max_concurrency' in chat: raise InputError(f"max_concurrency {chat['max_concurrency']}: give it to `process` as concurrent_eval_limit")
@@ -285,13 +285,13 @@ def _heeded(chat, evaluators):
         raise InputError(f"{sorted(chat)[0]}: not an argument of `process`, and no service is asked that could heed it; check the spelling, or leave it out")
 
 def process(
-    files:str|Path|Sequence,         # One or more scenario files
+    files:str|Path|Sequence,         # One or more scenario files; one that is another's output is left out
     evaluator:str='offline',         # Who labels: 'offline' rules, the 'writer', 'openai', 'gemini', 'openai:MODEL', 'gemini:MODEL'; with labelers of your own, their name in the rows
     output_dir:str|Path|None=None,   # Where `<base>-hashprompt.jsonl` goes; `None`: beside its input
     resume:bool=True,                # Use labels of an earlier run? False: label everything anew
     label_tier:Callable|None=None,   # Your labeler: prompts → tiers, `None` where it can't say
     label_scope:Callable|None=None,  # Your labeler: prompts → scopes, `None` where it can't say
-    progress:Callable[[str,int,int],None]=quiet, # Called as `progress(stage, done, total)`
+    progress:Callable[[str,int,int],None]=BARS, # Called as `progress(stage, done, total)`; by default draws bars
     evaluator_model:str|None=None,   # Which model of 'openai' or 'gemini'; by default as `EVALUATOR_MODELS` says
     concurrent_eval_limit:int=20,    # Requests in flight
     also:Sequence[str]=(),           # Further evaluators, to compare with; their labels are noted where they differ
@@ -304,6 +304,7 @@ def process(
     _heeded(chat, [*also, *([] if label_tier and label_scope else [evaluator])])
     if concurrent_eval_limit < 1: raise InputError(f"--concurrent-eval-limit {concurrent_eval_limit}: give a whole number of at least 1")
     outs = [(Path(output_dir) if output_dir else f.parent)/f'{f.stem}-hashprompt.jsonl' for f in files]
+    files,outs = zip(*((f,o) for f,o in zip(files,outs) if f not in outs)) # A glob catches what an earlier run wrote
     if twice := [o for o,n in Counter(outs).items() if n > 1]: raise InputError(f"{twice[0]}: two of the files would be written here; process them one at a time, or rename one")
     read = [read_scenarios(f) for f in files]
     chat['max_concurrency'] = concurrent_eval_limit

@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/scenarios.html.md"""
 __all__ = ['STEPS', 'ATTEMPTS', 'AVOID', 'IDLE', 'Candidate', 'Steps', 'Funnel', 'Generated', 'quiet', 'Quota', 'held_out_files',
            'Settings', 'generate']
 
-# %% ../nbs/09_scenarios.ipynb #878d7b1b
+# %% ../nbs/09_scenarios.ipynb #1eb6d313
 import hashlib, json, threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from random import Random
 from . import __version__
 from .acceptance import Challenge, Difficulty, Unlabeled, find_evaluator, form_problem, medical_problem, relevance
-from .config import DATASETS, EVALUATOR_MODELS, InputError, RISK_THRESHOLD, SCOPE_SHARES, TIER_SHARES
+from .config import BARS, DATASETS, EVALUATOR_MODELS, InputError, RISK_THRESHOLD, SCOPE_SHARES, TIER_SHARES
 from .dedup import DUPLICATE_THRESHOLD, Seen, encoder, near_duplicates, overlap, plain_words, same_text
 from .records import TIERS, Scenario, append_jsonl, mend_jsonl, open_run, read_jsonl, read_scenarios
 from .writers import LLMWriter, find_writer, wishes
@@ -478,7 +478,7 @@ def _known(names, count, settings):
         v = getattr(settings,k)
         if v is not None and not (v >= low and (high is None or v <= high)): raise InputError(f"--{k.replace('_','-')} {v}: give a number {f'in [{low}, {high}]' if high else f'of at least {low}'}")
 
-# %% ../nbs/09_scenarios.ipynb #c0c17fec
+# %% ../nbs/09_scenarios.ipynb #7725afae
 def generate(
     datasets:str|Sequence[str]=('smoke_test',), # Names from `DATASETS`
     count:int|None=None,               # Rows of each; `None`: as `DATASETS` says
@@ -490,7 +490,7 @@ def generate(
     resume:bool=False,                 # Go on with the newest run of each dataset in `output_dir`
     timestamp:str|None=None,           # YYYYMMDD_HHMMSS (UTC) for file names and provenance; `None`: now
     version:str|None=None,             # argen version for provenance, `None`: this one; with `timestamp` a file is remade byte for byte
-    progress:Callable[[str,int,int],None]=quiet, # Called as `progress(stage, done, total)`
+    progress:Callable[[str,int,int],None]=BARS, # Called as `progress(stage, done, total)`; by default draws bars
     hf_model:str|None=None,            # A model that runs here writes: Hugging Face id, folder, or 'smollm2'; comes before `model`
     temperature:float|None=None,       # Of the writer; `None`: as `DATASETS` says
     batch_size:int=8,                  # Prompts in one request to a service; prompts that a local model writes together
