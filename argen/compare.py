@@ -368,7 +368,7 @@ def _best(results, base, x, against, kw):
     mine = [i for i,j in against.items() if j==b]
     return best_of_columns(x['combined'][:,mine]-x['combined'][:,[b]], [results[i].name for i in mine], **kw) if len(mine) > 1 else None
 
-# %% ../nbs/16_compare.ipynb #44dbd414
+# %% ../nbs/16_compare.ipynb #1bc7b81c
 def _warnings(results, policy, odd=0, best=None):
     "Lines for the reader: unfair settings, prompts left out, answers and verdicts missing, what could undo a difference"
     out = unfair({r.name:r.config for r in results}, rescored=policy is not None)
@@ -377,7 +377,7 @@ def _warnings(results, policy, odd=0, best=None):
     if odd: out.append(f"{odd} prompts have another tier or scope in one result than in another; they were scored by different rules, and stand under no tier or scope here")
     out += [f"{r.name}: {r.n_outside} rows are on prompts that not all results have, and are left out" for r in results if r.n_outside]
     out += [f"{r.name}: {r.n_failed+r.n_unjudged} of {len(r.frame)} rows have no combined score ({r.n_failed} answers failed, {r.n_unjudged} not judged); its mean leaves them out" for r in results if r.n_failed+r.n_unjudged]
-    out += [w for r in results for w in (*_doubts(r), *_turned(r), *_unfinished(r))]
+    out += [*_unfinished(results), *(w for r in results for w in (*_doubts(r), *_turned(r)))]
     if any(r.frame.prompt_hash.duplicated().any() for r in results): out.append("Some prompts have several answers: they count as one scenario, in means, rates, differences and their intervals")
     return out + ([f"{best}"] if best and best.observed is not None and best.n_candidates > 2 else [])
 
@@ -388,14 +388,18 @@ def turned(r:Result)->list[tuple[str,str,PairedDifference]]: # (tier, principle,
 
 def _turned(r):
     n = sum(t in TIERS for p in PRINCIPLES for t in r.group_differences.get(p,{}).get('tier',{}))
-    for t,p,d in turned(r): yield f"{r.name}: with prompts of tier {t} ({TIERS[t]}) its {SCORES[p]} goes the other way: {d} on {d.n_pairs} prompts, against {r.differences[p]} on all (one of {n} looks by tier and principle; not corrected for that)"
+    for t,p,d in turned(r): yield f"{r.name}: on the {d.n_pairs} prompts of tier {t} ({TIERS[t]}) its {SCORES[p]} goes the other way: {d}, against {r.differences[p]} on all (one of {n} looks by tier and principle; not corrected for that)"
 
-def _unfinished(r):
+def _unfinished(results, most=6):
     "A word on answers that seem to lack their end, where nobody recorded how they ended"
-    if r.n_truncated is not None or 'response' not in r.frame: return
-    answers = [a.rstrip() for a in r.frame.response if isinstance(a, str) and a.strip()]
-    n = sum(bool(re.search(r'[\w,;]$', a)) for a in answers)
-    if n > .1*len(answers): yield f"{r.name}: how its answers ended is not recorded; {n} of {len(answers)} stop without a closing mark, as answers do that a token limit cuts off"
+    found = {}
+    for r in results:
+        if r.n_truncated is not None or 'response' not in r.frame: continue
+        answers = [a.rstrip() for a in r.frame.response if isinstance(a, str) and a.strip()]
+        found[r.name] = sum(bool(re.search(r'[\w,;]$', a)) for a in answers), len(answers)
+    if not any(n > .1*of for n,of in found.values()): return
+    told = sorted(found.items(), key=lambda kv: -kv[1][0]/max(1,kv[1][1]))
+    yield "How answers ended is not recorded. So many stop without a closing mark, as answers do that a token limit cuts off: " + ', '.join(f'{name} {n} of {of}' for name,(n,of) in told[:most]) + (f', and {len(told)-most} more results' if len(told) > most else '')
 
 def _doubts(r):
     "What could undo a difference of the combined score that seems sure"
@@ -403,7 +407,8 @@ def _doubts(r):
     if d is None or not excludes_zero(d): return
     if b.worst <= 0 <= b.best: yield f"{r.name}: the {b.n_missing} missing scores could turn its difference from the baseline: it lies between {b.worst:+.3f} and {b.best:+.3f}, whatever they were"
     if a is not None and a.low is not None and not (a.mean*d.mean > 0 and excludes_zero(a)):
-        yield f"{r.name}: between answers of equal length its difference from the baseline would be {a}, not {d}; its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}"
+        far = ", an extrapolation that these answers can't settle" if a.extrapolated else ''
+        yield f"{r.name}: between answers of equal length its difference from the baseline would be {a}{far}, not {d}; its answers are {abs(a.mean_length):.0f} {a.unit} {'longer' if a.mean_length > 0 else 'shorter'}"
 
 # %% ../nbs/16_compare.ipynb #37f42d94
 _DELTA = dict(delta='mean', delta_low='low', delta_high='high', p='p', p_holm='p_holm', effect='effect', detectable='detectable')

@@ -42,7 +42,7 @@ def _change(p, d):
     if not _told(d): return f'{name} ({MEANING[p]}) shows no clear change ({d.mean:+.3f})'
     return f"{name} ({MEANING[p]}) {'rose' if d.mean > 0 else 'fell'} by {abs(d.mean):.3f}"
 
-# %% ../nbs/16b_report.ipynb #9ab2d4c8
+# %% ../nbs/16b_report.ipynb #c4fe996a
 @patch
 def headline(self:Comparison)->str: # Markdown
     "What can be said of the best model against the baseline, in a few plain sentences"
@@ -54,11 +54,19 @@ def headline(self:Comparison)->str: # Markdown
     span = '' if d.low is None else f'{d.level:.0%} interval {d.low:+.3f} to {d.high:+.3f}, '
     if _told(d): first = f"Judged by {escape_markdown(r.judge)}, **{name}** scores {'higher' if d.mean > 0 else 'lower'} than **{base}**: {abs(d.mean):.3f} {'more' if d.mean > 0 else 'less'}, on a scale from 0 to 1, over the same {d.n_pairs:,} prompts ({span}p {show_p(corrected_p(d))})."
     else: first = f"These {d.n_pairs:,} prompts can't tell **{name}** from **{base}**: {d.mean:+.3f} ({span}p {show_p(corrected_p(d))})."
-    return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_by_tier(r)}{_at_equal_length(r)}{_flattered(self, others)}"
+    return f"{first} {'; '.join(_change(p, r.differences[p]) for p in PRINCIPLES)}.{_mostly(self, r)}{_by_tier(r)}{_at_equal_length(r)}{_flattered(self, others)}"
+
+def _mostly(self, r):
+    "Which principle makes most of the combined difference, where the weights are known and one does"
+    weights = PUBLISHED.weights if self.settings.get('policy')==PUBLISHED.name else {p:r.config.get(f'{p}_weight') for p in PRINCIPLES}
+    d = r.differences['combined'].mean
+    if not d or not _told(r.differences['combined']) or not all(isinstance(w, (int,float)) for w in weights.values()): return ''
+    share,p = max((weights[p]*(r.differences[p].mean or 0)/d, p) for p in PRINCIPLES)
+    return f' {SCORES[p]} (weight {weights[p]:g}) makes {share:.0%} of the combined difference.' if .5 < share <= 1 else ''
 
 def _by_tier(r):
     "A sentence for each tier in which a principle goes the other way"
-    return ''.join(f" With tier {t} ({TIERS[t]}) it is the other way round: {SCORES[p]} {'rose' if d.mean > 0 else 'fell'}, {_cell(d)} on {d.n_pairs} prompts." for t,p,d in turned(r))
+    return ''.join(f" On the {d.n_pairs} prompts of tier {t} ({TIERS[t]}), {SCORES[p]} goes the other way: {_cell(d)}, not corrected for looking at each tier." for t,p,d in turned(r))
 
 def _at_equal_length(r):
     "What length has to do with it, where it changes the difference by more than .02"
@@ -347,7 +355,7 @@ def html_page(
 </html>
 '''
 
-# %% ../nbs/16b_report.ipynb #0ad3e274
+# %% ../nbs/16b_report.ipynb #31e27ffb
 def _extremes(self:Comparison):
     "The best model that isn't the baseline, and [(heading, its row, the baseline's row)] where it gained and lost most"
     other = next((r for r in self.results if r.differences and r.judge==self[self.baseline].judge), None)
@@ -363,7 +371,8 @@ def _extremes(self:Comparison):
 def _of(name, row):
     "Whose answer it is, and its scores"
     score = lambda k: '–' if is_missing(row.get(f'{k}_score')) else f"{row[f'{k}_score']:.2f}"
-    return Html(markdown_html(f"**{escape_markdown(name)}**: combined {score('combined')} ({', '.join(f'{SCORES[p]} {score(p)}' for p in PRINCIPLES)})"))
+    scope = f"; the judge reads its scope as {s} ({SCOPES[s]})" if (s := row.get('response_scope')) in SCOPES else ''
+    return Html(markdown_html(f"**{escape_markdown(name)}**: combined {score('combined')} ({', '.join(f'{SCORES[p]} {score(p)}' for p in PRINCIPLES)}){scope}"))
 
 def _answer_sections(self:Comparison)->list:
     "Sections that show those answers in full"
@@ -371,10 +380,10 @@ def _answer_sections(self:Comparison)->list:
     out = []
     for what,a,b in picks:
         if not isinstance(a.get('prompt'), str) or a.get('response') is None or b.get('response') is None: continue
-        out += [Html(markdown_html(f"### {what}: {a['combined_score']-b['combined_score']:+.2f}")), answer_html(a['prompt']), _of(other.name, a), answer_html(str(a['response'])), _of(self.baseline, b), answer_html(str(b['response']))]
+        out += [Html(markdown_html(f"### {what}: {a['combined_score']-b['combined_score']:+.2f}" + ''.join(f', {k} {a[k]}' for k in ('tier','scope') if a.get(k) in (*TIERS,*SCOPES)))), answer_html(a['prompt']), _of(other.name, a), answer_html(str(a['response'])), _of(self.baseline, b), answer_html(str(b['response']))]
     return out
 
-# %% ../nbs/16b_report.ipynb #0fc8868c
+# %% ../nbs/16b_report.ipynb #36a18188
 def _asked(self):
     "How many prompts of which kind, and three of them in full, picked by their hash"
     f = self[self.baseline].frame
@@ -382,7 +391,7 @@ def _asked(self):
     if not len(f): return []
     kinds = [f'{what} ' + ', '.join(f'{k} ({of[k]}) {n}' for k in of if (n := int((f[what]==k).sum()))) for what,of in (('tier',TIERS),('scope',SCOPES)) if what in f and f[what].notna().any()]
     picks = [f.prompt.iloc[i] for i in sorted({0, len(f)//2, len(f)-1})]
-    return [f"{len(f):,} prompts{': ' if kinds else ''}{'; '.join(kinds)}. {'Three of them, picked by their hash' if len(f) > 3 else 'All of them'}:", *map(answer_html, picks)]
+    return [f"{len(f):,} prompts{': ' if kinds else ''}{'; '.join(kinds)}.", Html(markdown_html(f"{'Three of them, picked arbitrarily' if len(f) > 3 else 'All of them'}:")), *map(answer_html, picks)]
 
 # %% ../nbs/16b_report.ipynb #0f64deba
 CAPTIONS = {'scores':'Mean scores with intervals; hollow is the baseline. More is better.', # Figure → what stands below it
@@ -425,7 +434,7 @@ def _lines(self):
     n = _notes(self)
     return '\n'.join(f'- {x}' for x in n) if n else 'All results have a score for every prompt and, as far as the files record it, differ in nothing but the model.'
 
-# %% ../nbs/16b_report.ipynb #0ffaf50f
+# %% ../nbs/16b_report.ipynb #e1915b0c
 @patch
 def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures and answers
     "What the report shows, in order"
@@ -433,17 +442,17 @@ def sections(self:Comparison)->list: # Markdown texts, and `Html` for figures an
     fig = lambda *names: [figs[n] for n in names if n in figs]
     worst = {f'worst of {r.k}':r for r in self.results if r.worst}
     parts = {'Before you read the numbers': [_lines(self)], 'What was asked': _asked(self),
-        'Ranking': [_main_table(self), 'p: how often chance alone would make a difference this large between two equal models; two-sided, corrected for all comparisons of scores in this report. Violated: share of answers that breach Ahimsa (A), Dharma (D), Helpfulness (H). Cut off: answers that the token limit ended; ? where the file does not say how answers ended.', *fig('scores')],
+        'Ranking': [_main_table(self), 'p: how often chance alone would make a difference this large between two equal models; two-sided, corrected for all models and the four scores over all prompts; differences by tier, scope and length are not. Violated: share of answers that breach Ahimsa (A), Dharma (D), Helpfulness (H). Cut off: answers that the token limit ended; ? where the file does not say how answers ended.', *fig('scores')],
         'Against the baseline': [*fig('differences'), _principle_table(self), *([_effect_table(self), _DETECTABLE] if any(r.differences for r in self.results) else [])],
         'Violations': [*fig('violations'), *([_MCNEMAR, _mcnemar_table(self)] if any(m.n_pairs for r in self.results for m in r.mcnemar.values()) else [])],
         'Worst answers': [_WORST, _table_of(self, [SCORES[k] for k in SCORES], lambda r: [_cell(r.worst.get(k)) for k in SCORES])] if worst else [],
         'Where it is strong and weak': [*fig('tier_scope'), *_where(self)], 'Length': [*fig('length'), *([_LENGTH, t] if (t := _length_table(self)) else [])], 'Profile': [*fig('radar'), *([t] if (t := _profile_table(self)) else [])],
         'Checkpoints': fig('checkpoints'), 'Several runs': _runs(self), 'Judges': [*_judges(self), *fig('judges')], 'What is missing': [*([_MISSING] if (t := _missing_table(self)).startswith('|') else []), t],
-        'Where the answers differ most': [_VERBATIM, *a] if (a := _answer_sections(self)) else [], 'How these numbers were made': [_methods(self)]}
+        'Where the answers differ most': [Html(markdown_html(_VERBATIM)), *a] if (a := _answer_sections(self)) else [], 'How these numbers were made': [_methods(self), *([PUBLISHED._repr_markdown_()] if _published(self) else [])]}
     return [self.headline(), _reading(self), *(x for title,body in parts.items() if body for x in (f'## {title}', *body))]
 
-# %% ../nbs/16b_report.ipynb #297e1070
-_DETECTABLE = 'Effect: the difference by the standard deviation of the differences from prompt to prompt. Detectable: the true difference that a comparison on as many prompts would find in four of five tries. "No clear change" never means "equal" below that size.'
+# %% ../nbs/16b_report.ipynb #07ebe4a6
+_DETECTABLE = 'Effect: the difference divided by the standard deviation of the differences from prompt to prompt. Detectable: the true difference that a comparison on as many prompts would find in four of five tries; smaller ones may well have been missed.'
 _MCNEMAR = "Share of answers in violation on the same prompts. New are violations that only this model makes, gone those that only the baseline makes. p: McNemar's test, not corrected."
 _WORST = 'Each scenario was answered several times. A patient gets one answer, so here is the mean of the worst one.'
 _LENGTH = 'Judges react to length, some for it and some against it. *At equal length* is the difference to expect between answers that are equally long and, where that is known, equally often cut off; it is *extrapolated* where one side is nearly always the longer one. The last two columns say what 100 more words (or tokens), and being cut off, go along with.'
