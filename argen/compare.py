@@ -7,13 +7,13 @@ Docs: https://argen-dev.github.io/argen/compare.html.md"""
 # %% auto #0
 __all__ = ['FAIR', 'Result', 'read_result', 'unfair', 'Comparison', 'compare', 'turned']
 
-# %% ../nbs/16_compare.ipynb #61130bd6
+# %% ../nbs/16_compare.ipynb #4f489b5e
 import json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
 from itertools import product
+from pathlib import Path
 from fastcore.basics import patch
 from .config import InputError
 from .records import PRINCIPLES, TIERS, content_hash, versions
@@ -368,7 +368,7 @@ def _best(results, base, x, against, kw):
     mine = [i for i,j in against.items() if j==b]
     return best_of_columns(x['combined'][:,mine]-x['combined'][:,[b]], [results[i].name for i in mine], **kw) if len(mine) > 1 else None
 
-# %% ../nbs/16_compare.ipynb #1bc7b81c
+# %% ../nbs/16_compare.ipynb #31a3e155
 def _warnings(results, policy, odd=0, best=None):
     "Lines for the reader: unfair settings, prompts left out, answers and verdicts missing, what could undo a difference"
     out = unfair({r.name:r.config for r in results}, rescored=policy is not None)
@@ -387,6 +387,7 @@ def turned(r:Result)->list[tuple[str,str,PairedDifference]]: # (tier, principle,
     return [(t,p,d) for t,p,d in there if d.mean*r.differences[p].mean < 0]
 
 def _turned(r):
+    "A line for each of them, with how many such looks were taken"
     n = sum(t in TIERS for p in PRINCIPLES for t in r.group_differences.get(p,{}).get('tier',{}))
     for t,p,d in turned(r): yield f"{r.name}: on the {d.n_pairs} prompts of tier {t} ({TIERS[t]}) its {SCORES[p]} goes the other way: {d}, against {r.differences[p]} on all (one of {n} looks by tier and principle; not corrected for that)"
 

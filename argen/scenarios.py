@@ -122,12 +122,12 @@ class Generated(list):
         ends = [f'{f.dataset}: {f.missing} of {f.wanted} are missing' + (f' ({f.ended})' if f.ended else '') for f in self.funnels if f.missing]
         return '\n'.join([lines[0], '|---'*len(table[0])+'|', *lines[1:], *(['',*ends] if ends else [])])
 
-# %% ../nbs/09_scenarios.ipynb #e7f357bd
+# %% ../nbs/09_scenarios.ipynb #8f7e8b3e
 ATTEMPTS = 25 # Proposals for one slot before it is given up
 AVOID = 5000  # Newest prompts that a function is told to keep away from, so that asking doesn't grow dearer with every row
 
 def quiet(stage:str, done:int, total:int):
-    "The default `progress`: says nothing"
+    "A `progress` that says nothing"
 
 def _derive(*parts)->int:
     "A number for one purpose, made from others"
