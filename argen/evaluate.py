@@ -157,7 +157,7 @@ def stored_answers(
     got = {(r.pop('i'), r.pop('sample',0)): Response(**r) for r in rows}
     return {q:r for q,r in got.items() if failed or not r.error or r.finish_reason=='refusal'}
 
-# %% ../nbs/14_evaluate.ipynb #c8cc8bd8
+# %% ../nbs/14_evaluate.ipynb #75ab3f51
 def _asking(chat, questions, known, talk, batch_size)->Iterator[list]:
     "Ask those of `questions`, a list for each sample, that aren't `known`; yields lists of (question, answer) as they come"
     if hasattr(chat, 'stream'):
@@ -177,7 +177,7 @@ def answer(
     system_prompt:str='ENHANCED', # Name or text
     batch_size:int=16,            # Answers between two writes, for a local model
     path:Path|None=None,          # JSONL file to keep them in, and to go on from
-    progress:Callable=lambda stage,done,total: None,
+    progress:Callable=BARS,
     stage:str='answer',           # What `progress` is told
     samples:int=1,                # Answers to each scenario
     again:bool=True,              # Ask again what failed in an earlier run?
@@ -195,13 +195,13 @@ def answer(
         progress(stage, len(out), samples*len(order))
     return [out[i,k] for i in range(len(scenarios)) for k in range(samples)]
 
-# %% ../nbs/14_evaluate.ipynb #f07aa427
+# %% ../nbs/14_evaluate.ipynb #363cf05d
 def judged(
     pairs:Sequence[tuple[Scenario,Response]],
     judge:Callable,    # From pairs to verdicts
     config:dict,       # How they were asked, and by whom they are judged
     policy:Policy=PUBLISHED,
-    progress:Callable=lambda stage,done,total: None,
+    progress:Callable=BARS,
     block:int=100,     # Pairs between two words of progress
     samples:Sequence[int]=(), # Which answer to its scenario each pair is; by default the first
     stage:str='judge', # What `progress` is told
@@ -266,7 +266,7 @@ def to_evaluate(
     if unlabeled: raise InputError(f"{unlabeled} of {len(scenarios)} scenarios have no tier or scope, so they can't be scored; run `argen process` on the file first")
     return scenarios
 
-# %% ../nbs/14_evaluate.ipynb #a32483d0
+# %% ../nbs/14_evaluate.ipynb #4cba04ce
 def ask(
     model:str|Callable,            # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat model of your own
     scenarios:str|Path|Sequence[Scenario], # Processed file, or scenarios with tier and scope
@@ -279,7 +279,7 @@ def ask(
     output_dir:str|Path|None=None, # Run folder to keep answers in and to go on from
     test:bool=False,               # Only the first 5 scenarios
     again:bool=True,               # Ask again what failed in an earlier run?
-    progress:Callable=lambda stage,done,total: None,
+    progress:Callable=BARS,
 )->Answers: # Raises `InputError` for what can't be used
     "Ask `model` every scenario"
     scenarios = to_evaluate(scenarios, test)
@@ -307,12 +307,12 @@ def _as_in(run, settings):
     old = json.loads((run/'manifest.json').read_text(encoding='utf-8'))['settings']
     return settings | dict(model=old.get('model')) if settings['weights'] and old.get('weights')==settings['weights'] else settings
 
-# %% ../nbs/14_evaluate.ipynb #121c744b
+# %% ../nbs/14_evaluate.ipynb #e79417db
 def judge_answers(
     answers:Answers,
     judge:str|Callable='offline', # Who judges
     policy:Policy=PUBLISHED,      # By what to score
-    progress:Callable=lambda stage,done,total: None,
+    progress:Callable=BARS,
 )->Evaluation: # Where the answers have a folder, also in `evaluation.json` there, and in `judged/` under a name of its own
     "Have a model's answers judged, and score them"
     judge = make_judge(judge)

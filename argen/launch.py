@@ -100,10 +100,10 @@ def _reason(e):
 
 class WorkerDied(RuntimeError): "A worker process ended before its work did"
 
-# %% ../nbs/16c_launch.ipynb #3f676e26
+# %% ../nbs/16c_launch.ipynb #6ddf01f2
 def do_job(
     job:Mapping, # `model`, `scenarios` (rows), `output_dir`, and `settings`: further arguments of `argen.evaluate.ask`
-    progress:Callable=lambda stage,done,total: None,
+    progress:Callable=BARS,
 ):
     "Get one model's answers into its folder"
     ask(job['model'], [scenario_from_row(s) for s in job['scenarios']], output_dir=job['output_dir'], progress=progress, **job['settings'])

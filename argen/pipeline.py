@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/pipeline.html.md"""
 __all__ = ['LONGEST', 'find_labelers', 'run_stage', 'ask_labels', 'f1', 'Summary', 'Processed', 'labeler_id', 'rules_hash',
            'process', 'make_data', 'Browser', 'browse']
 
-# %% ../nbs/10_pipeline.ipynb #618828b6
+# %% ../nbs/10_pipeline.ipynb #ed29cc2e
 import hashlib, inspect, os, time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from types import CellType
 from .acceptance import LABEL_TEXT, LABELS, LLMLabeler, Unlabeled, find_evaluator
 from .config import BARS, EVALUATOR_MODELS, InputError
 from .records import (SCOPES, TIERS, Scenario, append_jsonl, content_hash, mend_jsonl, open_run, prompt_hash, read_jsonl, read_scenarios, write_jsonl, write_text)
-from .scenarios import generate, overlap, quiet
+from .scenarios import generate, overlap
 
 # %% ../nbs/10_pipeline.ipynb #f6de5f9a
 def find_labelers(
@@ -37,14 +37,14 @@ def find_labelers(
         return 'writer', said('tier'), said('scope')
     raise InputError(f"--evaluator {evaluator}: there is no labeler of this name; use offline, writer, {', '.join(EVALUATOR_MODELS)}, or a model such as openai:{EVALUATOR_MODELS['openai']}; from Python pass `label_tier` and `label_scope`")
 
-# %% ../nbs/10_pipeline.ipynb #53d218b5
+# %% ../nbs/10_pipeline.ipynb #708bebdf
 def run_stage(
     kind:str,               # 'tier' or 'scope'
     prompts:Iterable[str],  # To label; repeated ones are asked once
     labeler:Callable,       # From a list of prompts to a list of labels, `None` for no label
     store:str|Path,         # JSONL file of labels had so far; made if needed
     block:int=64,           # Prompts a call
-    progress:Callable[[str,int,int],None]=quiet, # Called as `progress(stage, done, total)`
+    progress:Callable[[str,int,int],None]=BARS, # Called as `progress(stage, done, total)`
 )->tuple[dict[str,str],dict[str,str]]: # Prompt → label, and prompt → why it has none; raises `ValueError` when the labeler loses count
     "Label prompts, going on from what `store` holds"
     allowed = TIERS if kind=='tier' else SCOPES
@@ -67,12 +67,12 @@ def run_stage(
         progress(kind, len(labels)+len(reasons), len(prompts))
     return labels,reasons
 
-# %% ../nbs/10_pipeline.ipynb #915dcf15
+# %% ../nbs/10_pipeline.ipynb #f53220d8
 def ask_labels(
     labeler:LLMLabeler,      # Who is asked
     prompts:Iterable[str],   # To label; repeated ones are asked once
     stores:dict[str,Path],   # Kind → JSONL file of labels had so far, as `run_stage` keeps it
-    progress:Callable[[str,int,int],None]=quiet, # Called as `progress(stage, done, total)`
+    progress:Callable[[str,int,int],None]=BARS, # Called as `progress(stage, done, total)`
 )->dict[str,dict[str,Unlabeled]]: # Kind → prompt → why it has no label
     "Fill the stores of several stages at once"
     for f in stores.values(): mend_jsonl(f)
@@ -346,11 +346,11 @@ About half of the clinical ones carry a question about something else, which a h
 {tables}
 """
 
-# %% ../nbs/10_pipeline.ipynb #830be429
+# %% ../nbs/10_pipeline.ipynb #bfca09ed
 def make_data(
     folder:str|Path='data', # Where to; files of the same names are replaced
     seed:int=0,             # Another seed makes other data
-    progress:Callable[[str,int,int],None]=quiet, # Called as `progress(stage, done, total)`
+    progress:Callable[[str,int,int],None]=BARS, # Called as `progress(stage, done, total)`
 )->list[Path]: # The three files and their card
     "Write the project's own data sets and their card, the same bytes each time"
     folder,scenarios,paths = Path(folder),{},[]
