@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
             if $$p -c 'import sys; sys.exit(sys.version_info < (3,11))' 2>/dev/null; then echo $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs rerun clean
+.PHONY: help demo test export lab docs rerun clean
 
 help: ## Show this list
 	@echo "argen: write scenarios, train with GRPO against a written policy, compare with intervals"
@@ -20,6 +20,12 @@ demo: $(READY) ## Install into .venv (once), then run the whole loop on the embe
 
 test: $(READY) ## Install into .venv (once), then prove that notebooks, library and docs agree
 	@$(BIN)/python .ci/check.py $(ARGS)
+
+export: $(READY) ## Format the notebooks and write the library from them
+	@$(BIN)/python .ci/export.py
+
+lab: $(READY) ## Open the tutorials in JupyterLab
+	$(BIN)/jupyter lab nbs/tutorials $(ARGS)
 
 docs: $(READY) ## Build the docs site in _docs/, and README.md from the index notebook
 	@$(BIN)/python .ci/docs.py $(ARGS)
@@ -36,8 +42,9 @@ $(BIN)/python:
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(READY): settings.ini setup.py pyproject.toml | $(BIN)/python
+$(READY): settings.ini setup.py | $(BIN)/python
 	@echo "Installing argen into $(VENV): about 2.5 GB with PyTorch, some minutes, only once"
+	@$(BIN)/python .ci/metadata.py
 	@$(BIN)/python -m pip install -e '.[dev]'
 	@touch $@
 	@echo "Installed."

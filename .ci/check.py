@@ -1,207 +1,452 @@
 """Prove that notebooks, library and docs agree: `make test`.
 
-    python .ci/check.py                     everything
-    python .ci/check.py nbs/02_policy.ipynb these notebooks only
-    python .ci/check.py --flags slow        everything, with the slow cells
+    python .ci/check.py                             everything
+    python .ci/check.py nbs/core/04_policy.ipynb    these notebooks only
+    python .ci/check.py --flags slow                everything, with the slow cells
 
-Checks that exporting and cleaning change nothing, that the library imports without its heavy packages, that stored outputs are fit to print,
-that every notebook runs, and that the docs build without a warning. Changes no file of yours: exporting and cleaning happen in a copy.
-Ends with the line `N passed, N failed`, each notebook and each check counting one, and exits 1 if any failed.
+Checks that the code is formatted and linted, that exporting and cleaning change
+nothing, that the package's metadata are those of settings.ini, that imports only go
+down and load nothing heavy, that stored outputs are fit to print, that every notebook
+runs, and that the docs build without a warning. Changes no file of yours: exporting and
+cleaning happen in a copy. Ends with the line `N passed, N failed`, each notebook and
+each check counting one, and exits 1 if any failed.
 """
-import argparse, json, os, re, shutil, signal, subprocess, sys, tempfile, time
+
+import argparse
+import ast
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-HEAVY = 'torch transformers trl peft datasets sentence_transformers wandb matplotlib pandas scipy openai google.generativeai ray'.split()
-HEAVY_IN_MODULES = 'torch transformers trl wandb matplotlib'.split() # In a module they belong inside the functions that need them
-PRIVATE = re.compile(r'(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\Users\\\\)[^\s"\'<>]*')
-KEYS = 'OPENAI_API_KEY GEMINI_API_KEY GOOGLE_API_KEY WANDB_API_KEY HF_TOKEN'.split() # Tests reach no paid or private service
+from metadata import PYPROJECT, wanted_pyproject
+from project import (
+    BIN,
+    FLOORS,
+    NBS,
+    PACKAGE,
+    ROOT,
+    copy_sources,
+    end,
+    export,
+    files,
+    notebooks,
+    run,
+    running,
+)
 
-def environ(threads):
-    "What every child process runs with: no network model hub, no keys, and no more threads than its share of the cores"
-    env = {k:v for k,v in os.environ.items() if k not in KEYS}
-    return env | {k:str(threads) for k in ('OMP_NUM_THREADS','MKL_NUM_THREADS','OPENBLAS_NUM_THREADS')} | dict(
-        HF_HUB_OFFLINE='1', WANDB_MODE='disabled', TOKENIZERS_PARALLELISM='false', PYTHONUNBUFFERED='1')
+# Packages that `import argen` and its command must not load
+HEAVY = [
+    "datasets",
+    "google.generativeai",
+    "matplotlib",
+    "openai",
+    "pandas",
+    "peft",
+    "ray",
+    "scipy",
+    "sentence_transformers",
+    "torch",
+    "transformers",
+    "trl",
+    "wandb",
+]
+# Packages that no module may load on import, only the functions that need them
+HEAVY_IN_MODULES = ["matplotlib", "torch", "transformers", "trl", "wandb"]
+PRIVATE = r'(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\Users\\\\)[^\s"\'<>]*'
+NOTEBOOK_TIMEOUT = 900  # Seconds
+SLOW_TIMEOUT = 3600  # Seconds, with --flags
 
-LIVE = set() # Running children, to end with us
 
-def end(p):
-    "Kill a child and all that it started"
-    try: os.killpg(p.pid, signal.SIGKILL)
-    except ProcessLookupError: pass
+# Checks: each returns a list of problems ----------------------------------------------
 
-def run(cmd, threads=1, cwd=ROOT, timeout=600):
-    "Run a command to its end; returns (exit code, all it printed)"
-    with tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace') as out:
-        p = subprocess.Popen([str(o) for o in cmd], cwd=cwd, env=environ(threads), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-        LIVE.add(p)
-        try: code,note = p.wait(timeout),''
-        except subprocess.TimeoutExpired:
-            end(p)
-            code,note = p.wait(),f'\nstopped: it took over {timeout} s'
-        finally: LIVE.discard(p)
-        out.seek(0)
-        return code, (out.read()+note).strip()
 
-# Checks: each returns a list of problems ---------------------------------------------------------------------------------------------------
+def check_format():
+    "Cells, library and scripts are formatted by ruff's defaults"
+    done = run([BIN / "ruff", "format", "--check", "--quiet", "."])
+    return [f"{done.output}\nrun `make export`"] if done.code else []
 
-def files(folder, *suffixes):
-    "Relative path → content of the files below `folder`"
-    skip = ('__pycache__','.ipynb_checkpoints')
-    return {str(p.relative_to(folder)):p.read_bytes() for p in sorted(folder.rglob('*')) if p.suffix in suffixes and not set(skip) & set(p.parts)}
 
-def copy_project(to):
-    "A copy with all that exporting reads and without what it writes"
-    for f in 'pyproject.toml','settings.ini','setup.py': shutil.copy(ROOT/f, to/f)
-    for f in 'nbs','argen': shutil.copytree(ROOT/f, to/f, ignore=shutil.ignore_patterns('__pycache__','.ipynb_checkpoints'))
-    for p in (to/'argen').rglob('*.py'):
-        if p.name=='_modidx.py' or '# AUTOGENERATED! DO NOT EDIT!' in p.read_text(encoding='utf-8'): p.unlink()
+def check_lint():
+    "Cells, library and scripts pass ruff's default rules, at 88 columns"
+    done = run([BIN / "ruff", "check", "--quiet", "--output-format", "concise", "."])
+    return [done.output] if done.code else []
+
 
 def check_export():
     "The library is what the notebooks export"
-    with tempfile.TemporaryDirectory() as tmp:
-        copy_project(tmp := Path(tmp))
-        code,out = run([BIN/'nbdev-export'], cwd=tmp)
-        if code: return [out]
-        have,want = files(ROOT/'argen','.py'),files(tmp/'argen','.py')
-    return [f"argen/{f} {'is not what its notebook exports: run `.venv/bin/nbdev-export`' if f in want else 'comes from no notebook: delete it'}"
-            for f in sorted({**have, **want}) if have.get(f)!=want.get(f)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_sources(folder)
+        failed = export(folder)
+        if failed:
+            return [failed]
+        made = files(folder / "argen", ".py")
+    problems = []
+    present = files(PACKAGE, ".py")
+    for path in sorted({**present, **made}):
+        if path not in made:
+            problems.append(f"argen/{path} comes from no notebook: delete it")
+        elif present.get(path) != made[path]:
+            problems.append(
+                f"argen/{path} isn't what its notebook exports: make export"
+            )
+    return problems
+
+
+def check_metadata():
+    "What packaging tools read in pyproject.toml is what settings.ini says"
+    if PYPROJECT.read_text(encoding="utf-8") == wanted_pyproject():
+        return []
+    return ["pyproject.toml isn't what settings.ini says: run `make export`"]
+
 
 def check_clean():
     "Notebooks hold no execution counts or stray metadata"
-    with tempfile.TemporaryDirectory() as tmp:
-        copy_project(tmp := Path(tmp))
-        code,out = run([BIN/'nbdev-clean'], cwd=tmp)
-        if code: return [out]
-        have,want = files(ROOT/'nbs','.ipynb'),files(tmp/'nbs','.ipynb')
-    return [f'nbs/{f} is not clean: run `.venv/bin/nbdev-clean`' for f in have if have[f]!=want.get(f)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_sources(folder)
+        done = run([BIN / "nbdev-clean"], cwd=folder)
+        if done.code:
+            return [done.output]
+        clean = files(folder / "nbs", ".ipynb")
+    present = files(NBS, ".ipynb")
+    return [
+        f"nbs/{path} is not clean: run `make export`"
+        for path in present
+        if present[path] != clean.get(path)
+    ]
 
-IMPORTS = '''
+
+IMPORTS = """
 import importlib, json, pkgutil, sys
 import argen, argen.cli
 first = sorted(sys.modules)
-for m in pkgutil.walk_packages(argen.__path__, 'argen.'): importlib.import_module(m.name)
-print(json.dumps([first, sorted(sys.modules)]))
-'''
+for module in pkgutil.walk_packages(argen.__path__, "argen."):
+    importlib.import_module(module.name)
+print(json.dumps({"first": first, "all": sorted(sys.modules)}))
+"""
+
 
 def check_import():
     "`import argen` and its command load nothing heavy, and every module imports"
-    prog = IMPORTS if (ROOT/'argen'/'cli.py').exists() else IMPORTS.replace(', argen.cli', '')
-    code,out = run([sys.executable, '-c', prog])
-    if code: return [out]
-    first,then = json.loads(out.splitlines()[-1])
-    return [f'`import argen` or argen.cli loads {m}: import it inside the function that needs it' for m in HEAVY if m in first] + [
-        f'a module of argen loads {m} when it is imported: import it inside the function that needs it' for m in HEAVY_IN_MODULES if m in then]
+    done = run([sys.executable, "-c", IMPORTS])
+    if done.code:
+        return [done.output]
+    loaded = json.loads(done.output.splitlines()[-1])
+    advice = "import it inside the function that needs it"
+    problems = [
+        f"`import argen` or argen.cli loads {package}: {advice}"
+        for package in HEAVY
+        if package in loaded["first"]
+    ]
+    problems += [
+        f"a module of argen loads {package} when it is imported: {advice}"
+        for package in HEAVY_IN_MODULES
+        if package in loaded["all"]
+    ]
+    return problems
+
+
+def room_of(
+    module,  # Dotted name inside argen, such as 'judge.llm' or 'records'
+):
+    "The room of a module: its package, or '' for a module that lies in argen itself"
+    room, _, rest = module.partition(".")
+    is_package = (PACKAGE / room).is_dir()
+    return room if rest or is_package else ""
+
+
+def imported_modules(tree, package):
+    "What a module imports from argen: (line, dotted name inside argen) pairs"
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level:
+            kept = len(package) - node.level + 1
+            parts = package[:kept] + (node.module.split(".") if node.module else [])
+        else:
+            parts = (node.module or "").split(".")
+            if parts[0] != "argen":
+                continue
+            parts = parts[1:]
+        if parts:
+            yield node.lineno, ".".join(parts)
+        else:
+            yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+# `Evaluation.widget()` and its like lead from an object to its widget, when called
+MAY_IMPORT_JUPYTER = re.compile(r"\bwidget")
+
+
+def check_floors():
+    "Imports only go down; the product imports nothing of `testing` or `jupyter`"
+    problems = []
+    for name, data in files(PACKAGE, ".py").items():
+        module = name.removesuffix(".py").replace("/", ".")
+        room = room_of(module)
+        is_above = room == "" and module in ("cli", "quickstart", "__init__")
+        if room == "testing" or is_above:
+            continue
+        lines = data.decode().splitlines()
+        floor = FLOORS.index(room) if room else -1
+        package = module.split(".")[:-1]
+        for number, target in imported_modules(ast.parse(data), package):
+            other = room_of(target)
+            where = f"argen/{name}:{number}"
+            lead = lines[number - 1]
+            if other == "jupyter" and room != "jupyter":
+                if not MAY_IMPORT_JUPYTER.search(lead):
+                    problems.append(f"{where}: the product imports jupyter")
+            elif other == "testing":
+                problems.append(f"{where}: the product imports testing")
+            elif other and FLOORS.index(other) > floor:
+                problems.append(
+                    f"{where}: {room or 'argen'} imports {target}, above it"
+                )
+    return problems
+
+
+def shown_text(cell):
+    "All text in a cell's outputs, pictures left out"
+    parts = []
+    for output in cell.get("outputs", []):
+        parts.append(output.get("text", ""))
+        for kind, value in output.get("data", {}).items():
+            if isinstance(value, str | list) and not kind.startswith("image/"):
+                parts.append(value)
+    return "\n".join("".join(part) for part in parts)
+
 
 def check_outputs():
     "No stored output is an error, or names a place on the machine that made it"
-    res = []
-    private = re.compile(f'{re.escape(str(ROOT))}[^\\s"\'<>]*|{PRIVATE.pattern}')
-    for f,data in files(ROOT/'nbs','.ipynb').items():
-        for c in json.loads(data)['cells']:
-            outs = c.get('outputs', [])
-            if any(o['output_type']=='error' for o in outs): res.append(f"nbs/{f}: cell {c.get('id')} has an error as its output")
-            text = '\n'.join(''.join(v) for o in outs for k,v in {**o.get('data',{}), 'text':o.get('text','')}.items() if isinstance(v,(str,list)) and not k.startswith('image/'))
-            if m := private.search(text): res.append(f"nbs/{f}: cell {c.get('id')} shows {m[0][:80]} in its output")
-    return res
+    problems = []
+    private = re.compile(rf"{re.escape(str(ROOT))}[^\s\"'<>]*|{PRIVATE}")
+    for name, data in files(NBS, ".ipynb").items():
+        for cell in json.loads(data)["cells"]:
+            where = f"nbs/{name}: cell {cell.get('id')}"
+            kinds = [output["output_type"] for output in cell.get("outputs", [])]
+            if "error" in kinds:
+                problems.append(f"{where} has an error as its output")
+            found = private.search(shown_text(cell))
+            if found:
+                problems.append(f"{where} shows {found[0][:80]} in its output")
+    return problems
+
 
 def check_model():
     "The packaged model is there, converted once"
-    code,out = run([sys.executable, '-c', 'from argen.chat import smollm2_path; smollm2_path()'], threads=os.cpu_count(), timeout=400)
-    return [out] if code else []
+    program = "from argen.models.local import smollm2_path; smollm2_path()"
+    done = run([sys.executable, "-c", program], threads=os.cpu_count(), timeout=400)
+    return [done.output] if done.code else []
+
 
 def check_docs():
-    "The site builds with no warning and no dead link; README.md and the sidebar are up to date"
-    code,out = run([sys.executable, ROOT/'.ci'/'docs.py', '--check'])
-    lines = [o for o in out.splitlines() if o.startswith(('warning: ','stale: '))]
-    return (lines or [out]) if code else []
+    "The site builds with no warning and no dead link; what it generates is up to date"
+    done = run([sys.executable, ROOT / ".ci" / "docs.py", "--check"])
+    if not done.code:
+        return []
+    lines = [
+        line
+        for line in done.output.splitlines()
+        if line.startswith(("warning: ", "stale: "))
+    ]
+    return lines or [done.output]
 
-CHECKS = {'export changes nothing':check_export, 'clean changes nothing':check_clean, 'bare import':check_import,
-          'stored outputs':check_outputs, 'packaged model':check_model}
 
-# Notebooks ---------------------------------------------------------------------------------------------------------------------------------
+CHECKS = {
+    "format": check_format,
+    "lint": check_lint,
+    "export changes nothing": check_export,
+    "clean changes nothing": check_clean,
+    "package metadata": check_metadata,
+    "bare import": check_import,
+    "imports go down": check_floors,
+    "stored outputs": check_outputs,
+    "packaged model": check_model,
+}
 
-def notebooks():
-    "All notebooks, in reading order"
-    return [ROOT/'nbs'/f for f in files(ROOT/'nbs','.ipynb') if not any(o[0] in '._' for o in Path(f).parts)]
+
+# Notebooks ----------------------------------------------------------------------------
+
 
 def run_here(path, flags):
     "Run one notebook in this process (a child of `check.py`); True if it passed"
     from nbdev.config import get_config
     from nbdev.test import test_nb
-    os.chdir(ROOT/'nbs')
-    passed,_ = test_nb(Path(path), skip_flags=get_config().tst_flags.split(), force_flags=flags.split(), basepath=ROOT)
+
+    passed, _ = test_nb(
+        Path(path),
+        skip_flags=get_config().tst_flags.split(),
+        force_flags=flags.split(),
+        basepath=ROOT,
+    )
     return passed
+
 
 def check_notebook(path, flags, threads, timeout):
     "Run one notebook in a process of its own"
-    code,out = run([sys.executable, __file__, '--one', path, '--flags', flags], threads=threads, timeout=timeout)
-    return [out or f'ended with exit code {code}'] if code else []
+    command = [sys.executable, __file__, "--one", path, "--flags", flags]
+    done = run(command, threads=threads, timeout=timeout)
+    if not done.code:
+        return []
+    return [done.output or f"ended with exit code {done.code}"]
+
+
+def longest_first(paths):
+    "Tutorials train and evaluate: begin with them, so that no core idles at the end"
+    return sorted(paths, key=lambda path: "tutorials" not in path.parts)
+
 
 def untracked():
-    "Files that git neither tracks nor ignores, but for notebooks and modules, which somebody may be writing"
-    code,out = run(['git','ls-files','--others','--exclude-standard'])
-    return set() if code else {o for o in out.splitlines() if not o.endswith(('.ipynb','.py'))}
+    "Files that git neither tracks nor ignores; notebooks and modules may be new work"
+    done = run(["git", "ls-files", "--others", "--exclude-standard"])
+    if done.code:
+        return set()
+    new_work = (".ipynb", ".py")
+    return {line for line in done.output.splitlines() if not line.endswith(new_work)}
 
-# Report ------------------------------------------------------------------------------------------------------------------------------------
+
+# Report -------------------------------------------------------------------------------
+
 
 class Report:
     "Counts what passed and failed, and says so as it happens"
-    def __init__(self, total): self.total,self.done,self.failed,self.times = total,0,[],{}
+
+    def __init__(self, total):
+        self.total = total
+        self.failed = []
+        self.seconds = {}
 
     def add(self, name, problems, seconds):
-        self.done += 1
-        self.times[name] = seconds
-        if problems: self.failed.append(name)
-        print(f"[{self.done:>2}/{self.total}] {'FAIL' if problems else 'ok  '} {name:<44}{seconds:7.1f} s", flush=True)
-        for o in problems: print('\n'.join('    '+l for l in o.splitlines()), flush=True)
+        "Take the result of one check and print it"
+        self.seconds[name] = seconds
+        if problems:
+            self.failed.append(name)
+        word = "FAIL" if problems else "ok"
+        count = f"[{len(self.seconds):>2}/{self.total}]"
+        print(f"{count} {word:<4} {name:<44}{seconds:7.1f} s", flush=True)
+        for problem in problems:
+            for line in problem.splitlines():
+                print(f"    {line}", flush=True)
 
     def end(self, seconds):
-        slow = sorted(self.times.items(), key=lambda o: -o[1])[:5]
-        print('\nslowest: ' + ', '.join(f'{k} {v:.0f} s' for k,v in slow) + f'; {seconds/60:.1f} min in all')
-        if self.failed: print('failed:  ' + ', '.join(self.failed))
-        print(f'{self.done-len(self.failed)} passed, {len(self.failed)} failed', flush=True)
+        "Print the summary; returns the exit code"
+        slowest = sorted(self.seconds.items(), key=lambda item: -item[1])[:5]
+        listed = ", ".join(f"{name} {took:.0f} s" for name, took in slowest)
+        print(f"\nslowest: {listed}; {seconds / 60:.1f} min in all")
+        if self.failed:
+            print("failed:  " + ", ".join(self.failed))
+        passed = len(self.seconds) - len(self.failed)
+        print(f"{passed} passed, {len(self.failed)} failed", flush=True)
         return 1 if self.failed else 0
 
-def timed(f, *args):
+
+def timed(check, *arguments):
+    "Run a check; returns its problems and the seconds it took"
     start = time.time()
-    try: problems = f(*args)
-    except Exception as e: problems = [f'{type(e).__name__}: {e}']
-    return problems, time.time()-start
+    try:
+        problems = check(*arguments)
+    except Exception as error:  # noqa: BLE001  A check that breaks is a failed check
+        problems = [f"{type(error).__name__}: {error}"]
+    return problems, time.time() - start
+
+
+# Command ------------------------------------------------------------------------------
+
+
+def read_arguments():
+    "The command line"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "notebooks", nargs="*", help="run these notebooks, and no other check"
+    )
+    parser.add_argument(
+        "--flags", default="", help='also run cells with these flags, e.g. "slow"'
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="notebooks at a time (default: 2)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=int,
+        help=f"seconds for one notebook (default: {NOTEBOOK_TIMEOUT};"
+        f" {SLOW_TIMEOUT} with --flags)",
+    )
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def available_cores():
+    "How many cores this process may use"
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def check_all(arguments):
+    "Run the checks and the notebooks; returns the exit code"
+    start = time.time()
+    cores = available_cores()
+    workers = max(1, min(arguments.workers, cores))
+    threads = max(1, cores // workers)
+    timeout = arguments.timeout or (
+        SLOW_TIMEOUT if arguments.flags else NOTEBOOK_TIMEOUT
+    )
+    chosen = [Path(name).resolve() for name in arguments.notebooks]
+    paths = chosen or longest_first(notebooks())
+    checks = {} if chosen else CHECKS
+    report = Report(len(paths) + (0 if chosen else len(checks) + 2))
+    print(
+        f"Python {sys.version.split()[0]}, {cores} cores: {len(paths)} notebooks,"
+        f" {workers} at a time, threads for each: {threads}",
+        flush=True,
+    )
+    for name, check in checks.items():
+        report.add(name, *timed(check))
+    before = untracked()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            jobs = {
+                pool.submit(
+                    timed, check_notebook, path, arguments.flags, threads, timeout
+                ): path
+                for path in paths
+            }
+            for job in as_completed(jobs):
+                report.add(os.path.relpath(jobs[job], ROOT), *job.result())
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                end(process)
+            print("\nstopped", flush=True)
+            return 130
+    if not chosen:
+        left = [
+            f"{path}: a notebook left this file behind"
+            for path in sorted(untracked() - before)
+        ]
+        report.add("notebooks leave nothing", left, 0)
+        report.add("docs", *timed(check_docs))
+    return report.end(time.time() - start)
+
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('notebooks', nargs='*', help='run these notebooks, and no other check')
-    p.add_argument('--flags', default='', help='also run cells with these flags, e.g. "slow"')
-    p.add_argument('--workers', type=int, default=2, help='notebooks at a time (2)')
-    p.add_argument('--timeout', type=int, default=None, help='seconds for one notebook (420; 3600 with --flags)')
-    p.add_argument('--one', help=argparse.SUPPRESS)
-    a = p.parse_args()
-    if a.one: return 0 if run_here(a.one, a.flags) else 1
-    start,cpus = time.time(),len(os.sched_getaffinity(0)) if hasattr(os,'sched_getaffinity') else os.cpu_count()
-    workers = max(1, min(a.workers, cpus))
-    threads,timeout = max(1, cpus//workers),a.timeout or (3600 if a.flags else 420)
-    nbs = [Path(o).resolve() for o in a.notebooks] or notebooks()
-    checks = {} if a.notebooks else CHECKS
-    r = Report(len(nbs) + len(checks) + 2*bool(checks))
-    print(f"Python {sys.version.split()[0]}, {cpus} cores: {len(nbs)} notebooks, {workers} at a time with {threads} thread{'s'*(threads>1)} each", flush=True)
+    "Check everything, or run one notebook for the process that does"
+    arguments = read_arguments()
+    if arguments.one:
+        return 0 if run_here(arguments.one, arguments.flags) else 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for name,f in checks.items(): r.add(name, *timed(f))
-        before = untracked()
-        jobs = {pool.submit(timed, check_notebook, o, a.flags, threads, timeout):o for o in nbs}
-        for j in as_completed(jobs): r.add(os.path.relpath(jobs[j], ROOT), *j.result())
-        if checks:
-            r.add('notebooks leave nothing', [f'{o}: a notebook left this file behind' for o in sorted(untracked()-before)], 0)
-            r.add('docs', *timed(check_docs))
-    except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for p in list(LIVE): end(p)
-        print('\nstopped', flush=True)
-        return 130
-    return r.end(time.time()-start)
+    return check_all(arguments)
 
-if __name__=='__main__': sys.exit(main())
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,13 +1,27 @@
 """Build the docs site and README.md from the notebooks: `make docs`.
 
-1. nbdev stages the notebooks in `_proc/`, with an API entry for each exported definition.
-2. They are copied to a temporary site folder, with the numbers taken off their names (`02_policy.ipynb` → `policy.ipynb`), here and in every link.
-3. smalldocs renders that folder into `_docs/`; every link and anchor of the result is checked.
-4. README.md is made from the index page, and `nbs/sidebar.yml` from the notebooks that exist.
+1. nbdev stages the notebooks in `_proc/`, with an entry for each exported definition.
+2. They are copied to a temporary site folder, with the numbers taken off their names
+   (`04_policy.ipynb` → `policy.ipynb`), here and in every link.
+3. smalldocs renders that folder into `_docs/`; every link and anchor is checked.
+4. README.md is made from the index page, and `nbs/sidebar.yml` from the notebooks.
 
-Exits 1 when there is a warning or a dead link. `--check` writes neither README.md nor the sidebar, but fails where they are out of date.
+Exits 1 when there is a warning or a dead link. `--check` writes neither README.md nor
+the sidebar, but fails where they are out of date.
 """
-import argparse, ast, importlib, inspect, json, os, re, shutil, sys, tempfile, time
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -21,285 +35,591 @@ from nbdev.process import NBProcessor
 from nbdev.quarto import IndentDumper, refresh_quarto_yml
 from nbdev.serve import proc_nbs
 from nbdev.showdoc import BasicMarkdownRenderer
+from project import NBS, PACKAGE, ROOT, notebooks
 from smalldocs.config import BuildError, ConfigError, load
 from smalldocs.site import Site
 
-ROOT = Path(__file__).resolve().parents[1]
-NBS,DOCS = ROOT/'nbs',ROOT/'_docs'
-EXTRAS = {'CHANGELOG.md':'changelog.md', 'data/README.md':'data.md'} # Files outside `nbs` that become pages, where they exist
-QUARTO_ONLY = ['format-links', 'format.commonmark', 'format.html.keep-md'] # Settings for Quarto; smalldocs has no such thing
+DOCS = ROOT / "_docs"
+README_HEAD = "<!-- Made from nbs/index.ipynb by `make docs`: edit that notebook -->"
+FOLDED_FROM = 13  # Lines; longer tables and settings are folded
 
-def notebooks():
-    "All notebooks of the book, in reading order"
-    return sorted(p.relative_to(NBS) for p in NBS.rglob('*.ipynb') if not any(o[0] in '._' for o in p.relative_to(NBS).parts))
+# Folder of pages → group of the sidebar, in reading order
+ROOMS = {
+    ".": "Start",
+    "tutorials": "Tutorials",
+    "command_line": "Command line",
+    "core": "Records and policy",
+    "models": "Models",
+    "scenarios": "Scenarios",
+    "offline": "Offline defaults",
+    "judge": "Judge",
+    "auditing": "Audit",
+    "training": "Training",
+    "statistics": "Statistics",
+    "evaluation": "Evaluation",
+    "comparison": "Comparison",
+    "jupyter": "Jupyter",
+    "testing": "Testing",
+    "benchmarks": "Benchmarks",
+}
+# Files outside `nbs` that become pages, where they exist
+EXTRAS = {"CHANGELOG.md": "changelog.md", "data/README.md": "data.md"}
+# Settings for Quarto; smalldocs has no such thing
+QUARTO_ONLY = ["format-links", "format.commonmark", "format.html.keep-md"]
+
+
+def pages():
+    "All notebooks of the book, as paths below `nbs`, in reading order"
+    order = list(ROOMS)
+
+    def place(page):
+        folder = str(page.parent)
+        is_index = page.stem == "index"
+        return (order.index(folder), not is_index, page.name)
+
+    return sorted((path.relative_to(NBS) for path in notebooks()), key=place)
+
 
 def unnumbered(path):
     "`guide/02_policy.ipynb` → `guide/policy.ipynb`"
     path = PurePosixPath(path)
-    return path.with_name(re.sub(r'^\d+[a-zA-Z0-9]*_', '', path.name))
+    return path.with_name(re.sub(r"^\d+[a-zA-Z0-9]*_", "", path.name))
 
-# Links ------------------------------------------------------------------------------------------------------------------------------------
+
+# Links --------------------------------------------------------------------------------
 
 LINK = re.compile(r'(\]\(\s*<?|\b(?:href|src)=["\'])([^)\s>"\']+)')
+ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
+LINKED_SYMBOL = re.compile(r"\[\[(`[^`\n]+`)\]\([^)\n]*\)\](?=\()")
 
-def relink(text, page, cfg):
-    "Point the links of `text`, written in `nbs/{page}`, at staged pages, and at the repository for files that are no pages"
-    def _sub(m):
-        pre,href = m.groups()
-        if href.startswith(cfg.doc_url): return pre + '/' + href[len(cfg.doc_url):].replace('.html.md', '.html')
-        path,tail = re.match(r'([^#?]*)(.*)', href).groups()
-        if not path or re.match(r'[a-z][a-z0-9+.-]*:|//', path, re.I): return m[0]
-        full = normpath(f'nbs/{path}' if path[0]=='/' else f'nbs/{PurePosixPath(page).parent}/{unquote(path)}')
-        if full in EXTRAS and (ROOT/full).exists(): return f'{pre}/{EXTRAS[full]}{tail}'
-        if not full.startswith('nbs/'): return f'{pre}{cfg.git_url}/blob/{cfg.branch}/{full}{tail}' if (ROOT/full).exists() else m[0]
-        return pre + (str(unnumbered(path)) if re.search(r'\.(ipynb|html|qmd|md)$', path) else path) + tail
-    text = re.sub(r'\[\[(`[^`\n]+`)\]\([^)\n]*\)\](?=\()', r'[\1]', text) # nbdev links a symbol even where it is already the text of a link
-    return LINK.sub(_sub, text)
 
-def relink_nb(nb, page, cfg):
-    "Apply `relink` to the prose and the outputs of a notebook, and drop nbdev's `output-file`, which is for Quarto"
-    def _join(o): return ''.join(o) if isinstance(o, list) else o
-    for c in nb.cells:
-        if c.cell_type=='raw': c.source = re.sub(r'^output-file:.*\n', '', _join(c.source), flags=re.M)
-        if c.cell_type=='markdown': c.source = relink(_join(c.source), page, cfg)
-        for o in c.get('outputs', []):
-            data = o.get('data', {})
-            for k in ('text/markdown','text/html','image/svg+xml'):
-                if k in data: data[k] = relink(_join(data[k]), page, cfg)
-    return nb
+def staged_target(
+    target,  # Where a link leads
+    page,  # The notebook that holds it, below `nbs`
+    config,  # nbdev's
+):
+    "Where the same link leads from the staged page"
+    if target.startswith(config.doc_url):
+        return "/" + target[len(config.doc_url) :].replace(".html.md", ".html")
+    path, tail = re.match(r"([^#?]*)(.*)", target).groups()
+    if not path or ABSOLUTE.match(path):
+        return target
+    folder = "" if path.startswith("/") else PurePosixPath(page).parent
+    full = normpath(f"nbs/{folder}/{unquote(path)}")
+    if full in EXTRAS and (ROOT / full).exists():
+        return f"/{EXTRAS[full]}{tail}"
+    if not full.startswith("nbs/"):
+        if not (ROOT / full).exists():
+            return target
+        return f"{config.git_url}/blob/{config.branch}/{full}{tail}"
+    is_page = re.search(r"\.(ipynb|html|qmd|md)$", path)
+    return f"{unnumbered(path) if is_page else path}{tail}"
 
-def describe_figures(nb):
+
+def relink(text, page, config):
+    "Point the links of `text`, written in `nbs/{page}`, at staged pages"
+
+    def staged(match):
+        lead, target = match.groups()
+        return lead + staged_target(target, page, config)
+
+    # nbdev links a symbol even where it is already the text of a link
+    return LINK.sub(staged, LINKED_SYMBOL.sub(r"[\1]", text))
+
+
+def joined(text):
+    "Notebook text, which may be a list of lines, as one string"
+    return "".join(text)
+
+
+def relink_notebook(notebook, page, config):
+    "Relink prose and outputs, and drop nbdev's `output-file`, which is for Quarto"
+    for cell in notebook.cells:
+        source = joined(cell.source)
+        if cell.cell_type == "raw":
+            pattern = r"^output-file:.*\n"
+            cell.source = re.sub(pattern, "", source, flags=re.MULTILINE)
+        if cell.cell_type == "markdown":
+            cell.source = relink(source, page, config)
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            for kind in "text/markdown", "text/html", "image/svg+xml":
+                if kind in data:
+                    data[kind] = relink(joined(data[kind]), page, config)
+    return notebook
+
+
+def describe_figures(notebook):
     "Give a cell's figure the alt text that argen's figures show as their text"
-    for c in nb.cells:
-        said = [''.join(o['data'].get('text/plain','')) for o in c.get('outputs',[]) if 'image/png' in o.get('data',{})]
-        if len(said)==1 and not said[0].startswith('<Figure') and 'fig-alt' not in c.source: c.source = f'#| fig-alt: {json.dumps(said[0], ensure_ascii=False)}\n' + c.source
-    return nb
+    for cell in notebook.cells:
+        texts = [
+            joined(output["data"].get("text/plain", ""))
+            for output in cell.get("outputs", [])
+            if "image/png" in output.get("data", {})
+        ]
+        if len(texts) != 1 or texts[0].startswith("<Figure"):
+            continue
+        if "fig-alt" not in cell.source:
+            alt = json.dumps(texts[0], ensure_ascii=False)
+            cell.source = f"#| fig-alt: {alt}\n{cell.source}"
+    return notebook
+
 
 class Targets(HTMLParser):
     "The ids of a page, what it links to, and how many pictures it doesn't describe"
+
     def __init__(self, text):
         super().__init__()
-        self.ids,self.links,self.undescribed = set(),[],0
+        self.ids = set()
+        self.links = []
+        self.undescribed = 0
         self.feed(text)
+
     def handle_starttag(self, tag, attrs):
-        d = dict(attrs)
-        self.undescribed += tag=='img' and not d.get('alt')
-        self.ids.update(d[k] for k in ('id','name') if d.get(k))
-        self.links += [d[k] for k in ('href','src') if d.get(k) and not (tag=='link' and d.get('rel')=='canonical')]
+        "Take down one tag"
+        values = dict(attrs)
+        if tag == "img" and not values.get("alt"):
+            self.undescribed += 1
+        self.ids.update(values[key] for key in ("id", "name") if values.get(key))
+        if tag == "link" and values.get("rel") == "canonical":
+            return
+        self.links += [values[key] for key in ("href", "src") if values.get(key)]
+
+
+def link_problem(link, path, found):
+    "What is wrong with one link of the page at `path`, or `None`"
+    if ABSOLUTE.match(link):
+        return None
+    target, _, anchor = link.partition("#")
+    target = target.partition("?")[0]
+    to = (path.parent / unquote(target)).resolve() if target else path
+    if to.is_dir():
+        to = to / "index.html"
+    if not to.exists():
+        return f"{link} leads to no file"
+    if anchor and to in found and unquote(anchor) not in found[to].ids:
+        return f"{link} leads to no such place on the page"
+    return None
+
 
 def dead_links(site):
-    "One line for each link inside the built `site` that leads to no file or to no anchor, and for each page with a picture that isn't described"
-    pages = {p:Targets(p.read_text(encoding='utf-8')) for p in sorted(site.rglob('*.html'))}
-    res = []
-    for p,t in pages.items():
-        if t.undescribed: res.append(f'{p.relative_to(site)}: {t.undescribed} pictures have no alt text; give their cells a line #| fig-alt: …')
-        for href in dict.fromkeys(t.links):
-            path,_,anchor = href.partition('#')
-            path = path.partition('?')[0]
-            if re.match(r'[a-z][a-z0-9+.-]*:|//', href, re.I): continue
-            to = (p.parent/unquote(path)).resolve() if path else p
-            if to.is_dir(): to = to/'index.html'
-            where = p.relative_to(site)
-            if not to.exists(): res.append(f'{where}: {href} leads to no file')
-            elif anchor and to in pages and unquote(anchor) not in pages[to].ids: res.append(f'{where}: {href} leads to no such place on the page')
-    return res
+    "A line for each dead link, and each page with an undescribed picture"
+    found = {}
+    for path in sorted(site.rglob("*.html")):
+        found[path] = Targets(path.read_text(encoding="utf-8"))
+    problems = []
+    for path, targets in found.items():
+        where = path.relative_to(site)
+        if targets.undescribed:
+            count = f"{targets.undescribed} pictures have no alt text"
+            problems.append(f"{where}: {count}; give their cells a line #| fig-alt: …")
+        for link in dict.fromkeys(targets.links):
+            problem = link_problem(link, path, found)
+            if problem:
+                problems.append(f"{where}: {problem}")
+    return problems
 
-# Imports ----------------------------------------------------------------------------------------------------------------------------------
 
-DEFS = ast.Import,ast.ImportFrom,ast.FunctionDef,ast.AsyncFunctionDef,ast.ClassDef
+# Imports ------------------------------------------------------------------------------
 
-def mixed_imports(nb):
-    "The cells that would fail, or run at the wrong time, when docs are staged: nbdev runs each cell that has an import, without the cells before it"
-    res = []
-    for c in nb.cells:
-        d = c.directives_
-        if c.cell_type!='code' or d.keys() & {'export','exports','exporti'} or d.get('eval','').lower()=='false': continue
-        trees = c.parsed_() or []
-        if any(isinstance(o, (ast.Import,ast.ImportFrom)) for t in trees for o in ast.walk(t)) and any(not isinstance(t, DEFS) for t in trees): res.append(c)
-    return res
+IMPORTS = (ast.Import, ast.ImportFrom)
+DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
-def check_imports(nbs):
+
+def is_mixed(cell):
+    "Does a cell hold an import beside code? nbdev would run it alone"
+    directives = cell.directives_
+    if cell.cell_type != "code" or directives.keys() & {"export", "exports", "exporti"}:
+        return False
+    if directives.get("eval", "").lower() == "false":
+        return False
+    trees = cell.parsed_() or []
+    has_import = any(
+        isinstance(node, IMPORTS) for tree in trees for node in ast.walk(tree)
+    )
+    return has_import and any(not isinstance(tree, DEFINITIONS) for tree in trees)
+
+
+def check_imports():
     "One line for each cell that mixes imports with other code"
-    return [f"nbs/{o}: cell {c.id} mixes imports with other code, which the docs build can't run: give the imports a cell of their own"
-            for o in nbs for c in mixed_imports(NBProcessor(NBS/o).nb)]
+    advice = "mixes imports with other code: give the imports a cell of their own"
+    return [
+        f"nbs/{page}: cell {cell.id} {advice}"
+        for page in pages()
+        for cell in NBProcessor(NBS / page).nb.cells
+        if is_mixed(cell)
+    ]
 
-# API entries ------------------------------------------------------------------------------------------------------------------------------
 
-def signature(text, obj, module):
-    "A shorter signature: `Mapping` for `collections.abc.Mapping`, and the name of a default that has one in `module`"
-    named = {id(v):k for k,v in vars(module).items() if k.isupper()}
-    try: defaults = [o.default for o in inspect.signature(obj).parameters.values() if id(o.default) in named]
-    except (TypeError,ValueError): defaults = []
-    for d in defaults: text = text.replace(f'={d!r}', f'={named[id(d)]}')
-    parts = [l.partition(' # ') for l in text.splitlines()]
-    return '\n'.join(re.sub(r'\b(?:[a-z_]\w*\.)+(?=[A-Z])', '', code) + sep + comment for code,sep,comment in parts)
+# API entries --------------------------------------------------------------------------
 
-def api_entry(md, name, module):
-    "The entry nbdev made for `name`, with the signature of the exported object: its source is known, so the comments on its fields are too"
-    obj = nested_attr(module, name)
-    head,fence,old = md.partition('```python\n')
-    if obj is None or not fence: return md
-    new = BasicMarkdownRenderer(obj)._repr_markdown_().partition(fence)[2] or old
-    sig,end,rest = new.partition('\n```')
-    return head + fence + signature(sig, obj, module) + end + rest
 
-def improve_api(nb, module):
+def shorter_signature(text, symbol, module):
+    "A signature with short type names, and defaults by their names"
+    named = {id(value): name for name, value in vars(module).items() if name.isupper()}
+    try:
+        parameters = inspect.signature(symbol).parameters.values()
+    except (TypeError, ValueError):
+        parameters = []
+    for parameter in parameters:
+        default = parameter.default
+        if id(default) in named:
+            text = text.replace(f"={default!r}", f"={named[id(default)]}")
+    lines = []
+    for line in text.splitlines():
+        code, mark, comment = line.partition(" # ")
+        code = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", code)
+        lines.append(code + mark + comment)
+    return "\n".join(lines)
+
+
+def api_entry(markdown, name, module):
+    "nbdev's entry for `name`, with the signature and comments of the exported object"
+    symbol = nested_attr(module, name)
+    head, fence, old = markdown.partition("```python\n")
+    if symbol is None or not fence:
+        return markdown
+    full = BasicMarkdownRenderer(symbol)._repr_markdown_()
+    new = full.partition(fence)[2] or old
+    signature, end, rest = new.partition("\n```")
+    return head + fence + shorter_signature(signature, symbol, module) + end + rest
+
+
+def improve_api(notebook, module):
     "Apply `api_entry` to each entry of a staged notebook"
-    for c in nb.cells:
-        name = re.search(r'^show_doc\(([\w.]+)\)', ''.join(c.source), flags=re.M) if c.cell_type=='code' else None
-        for o in c.get('outputs', []) if name else []:
-            if md := ''.join(o.get('data',{}).get('text/markdown','')): o['data']['text/markdown'] = api_entry(md, name[1], module)
-    return nb
+    entry = re.compile(r"^show_doc\(([\w.]+)\)", flags=re.MULTILINE)
+    for cell in notebook.cells:
+        found = entry.search(joined(cell.source)) if cell.cell_type == "code" else None
+        if not found:
+            continue
+        for output in cell.get("outputs", []):
+            markdown = joined(output.get("data", {}).get("text/markdown", ""))
+            if markdown:
+                output["data"]["text/markdown"] = api_entry(markdown, found[1], module)
+    return notebook
+
 
 def constants(cell):
     "The names that an exported, shown cell of nothing but assignments gives values to"
-    d = cell.directives_
-    if cell.cell_type!='code' or 'export' not in d or 'hide' in d or d.get('include')=='false': return []
+    directives = cell.directives_
+    if cell.cell_type != "code" or "export" not in directives:
+        return []
+    if "hide" in directives or directives.get("include") == "false":
+        return []
     trees = cell.parsed_() or []
-    if not all(isinstance(t, (ast.Assign,ast.AnnAssign)) for t in trees): return []
-    return [o.id for t in trees for o in ast.walk(t) if isinstance(o, ast.Name) and isinstance(o.ctx, ast.Store) and o.id[0]!='_']
+    if not all(isinstance(tree, ast.Assign | ast.AnnAssign) for tree in trees):
+        return []
+    names = [
+        node.id
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    ]
+    return [name for name in names if not name.startswith("_")]
 
-def show_constants(nb, src):
-    "Put exported tables and settings, which nbdev leaves out, in their places: what a page says of them can't be followed without them. Long ones are folded"
-    at,seen = {c.id:c for c in nb.cells},None
-    for c in src.cells:
-        if c.id in at: seen = at[c.id]
-        elif seen is not None and (names := constants(c)):
-            code = ''.join(o for o in c.source.splitlines(True) if not o.startswith('#|'))
-            label = ', '.join(names[:4]) + (', …' if len(names)>4 else '')
-            fold = f'#| code-fold: true\n#| code-summary: "{label}"\n' if len(code.splitlines())>12 else ''
-            new = mk_cell(fold+code)
-            nb.cells.insert(nb.cells.index(seen)+1, new)
-            seen = new
-    return nb
+
+def constants_cell(source, names):
+    "A cell that shows exported constants, folded where it is long"
+    lines = [line for line in source.splitlines(True) if not line.startswith("#|")]
+    label = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+    fold = f'#| code-fold: true\n#| code-summary: "{label}"\n'
+    is_long = len(lines) >= FOLDED_FROM
+    return mk_cell((fold if is_long else "") + "".join(lines))
+
+
+def show_constants(staged, source):
+    "Put exported tables and settings, which nbdev leaves out, in their places"
+    by_id = {cell.id: cell for cell in staged.cells}
+    previous = None
+    for cell in source.cells:
+        names = constants(cell)
+        if cell.id in by_id:
+            previous = by_id[cell.id]
+        elif previous is not None and names:
+            new = constants_cell(cell.source, names)
+            staged.cells.insert(staged.cells.index(previous) + 1, new)
+            previous = new
+    return staged
+
 
 def module_of(path):
     "The module that the notebook at `path` exports, or `None`"
-    found = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(''.join(c.source) for c in read_nb(path).cells if c.cell_type=='code'), flags=re.M)
-    return importlib.import_module(f'argen.{found[1]}') if found else None
+    code = [cell.source for cell in read_nb(path).cells if cell.cell_type == "code"]
+    found = re.search(
+        r"^#\|\s*default_exp\s+(\S+)", "\n".join(map(joined, code)), flags=re.MULTILINE
+    )
+    return importlib.import_module(f"argen.{found[1]}") if found else None
 
-# Staging ----------------------------------------------------------------------------------------------------------------------------------
 
-def sidebar(nbs):
-    "The sidebar, as Quarto has it: `contents` made from the notebooks that exist"
-    index,mods = [o for o in nbs if o.stem=='index' and o.parent==Path('.')],[o for o in nbs if o.parent==Path('.') and o.stem!='index']
-    secs = {'Start':index, 'The loop':mods, 'Tutorials':[o for o in nbs if o.parts[0]=='tutorials'], 'Benchmarks':[o for o in nbs if o.parts[0]=='benchmarks']}
-    return [dict(section=k, contents=[str(o) for o in v]) for k,v in secs.items() if v]
+# Staging ------------------------------------------------------------------------------
 
-def sidebar_yml(nbs):
+
+def sidebar():
+    "The sidebar, as Quarto has it: one section for each room"
+    sections = {}
+    for page in pages():
+        sections.setdefault(ROOMS[str(page.parent)], []).append(str(page))
+    return [
+        {"section": title, "contents": contents} for title, contents in sections.items()
+    ]
+
+
+def sidebar_yml():
     "The text of `nbs/sidebar.yml`"
-    return yaml.dump({'website':{'sidebar':{'contents':sidebar(nbs)}}}, Dumper=IndentDumper, sort_keys=False)
+    content = {"website": {"sidebar": {"contents": sidebar()}}}
+    return yaml.dump(content, Dumper=IndentDumper, sort_keys=False)
 
-def drop(d, key):
+
+def drop(settings, key):
     "Remove a dotted `key` from nested dicts, where it is"
-    *path,last = key.split('.')
-    for k in path: d = d.get(k) or {}
-    d.pop(last, None)
+    *path, last = key.split(".")
+    for part in path:
+        settings = settings.get(part) or {}
+    settings.pop(last, None)
 
-def site_config(nbs):
-    "The settings of the site for smalldocs: those of `nbs/*.yml`, with unnumbered names and the pages from outside `nbs`"
-    load_yml = lambda f: yaml.safe_load((NBS/f).read_text(encoding='utf-8'))
-    conf,site = load_yml('_quarto.yml'),load_yml('nbdev.yml')
-    conf['website'] = {**site.pop('website'), **conf['website']}
-    conf = {**site, **conf, 'project':{**site['project'], **conf['project']}}
-    del conf['metadata-files']
-    for k in QUARTO_ONLY: drop(conf, k)
-    contents = [dict(o, contents=[str(unnumbered(p)) for p in o['contents']]) for o in sidebar(nbs)]
-    extras = [v for k,v in EXTRAS.items() if (ROOT/k).exists()]
-    if extras: contents.append(dict(section='Project', contents=sorted(extras, reverse=True)))
-    conf['website']['sidebar'] = {**conf['website'].get('sidebar', {}), 'contents':contents}
-    return yaml.dump(conf, sort_keys=False, allow_unicode=True)
 
-def stage(nbs, cache, dest, cfg):
-    "Copy what nbdev staged in `cache` to `dest`, as smalldocs is to read it"
-    names = [unnumbered(o) for o in nbs]
-    if twice := {str(o) for o in names if names.count(o)>1}: raise SystemExit(f"docs: two notebooks would be {', '.join(sorted(twice))}; rename one")
-    for o,name in zip(nbs, names):
-        (dest/name).parent.mkdir(parents=True, exist_ok=True)
-        nb = show_constants(improve_api(read_nb(cache/o), module_of(NBS/o)), NBProcessor(NBS/o).nb)
-        write_nb(describe_figures(relink_nb(nb, o, cfg)), dest/name)
-    for f in NBS.rglob('*'):
-        rel = f.relative_to(NBS)
-        if not f.is_file() or any(o[0] in '._' for o in rel.parts) or f.suffix in ('.ipynb','.yml') or rel==Path('llms.txt'): continue
-        (dest/rel).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(f, dest/rel)
-    for k,v in EXTRAS.items():
-        if (ROOT/k).exists(): (dest/v).write_text(relink((ROOT/k).read_text(encoding='utf-8'), f'../{k}', cfg), encoding='utf-8')
-    (dest/'_quarto.yml').write_text(site_config(nbs), encoding='utf-8')
+def read_yml(name):
+    "A YAML file of `nbs`"
+    return yaml.safe_load((NBS / name).read_text(encoding="utf-8"))
 
-# README -----------------------------------------------------------------------------------------------------------------------------------
 
-def readme(site, cfg):
-    "README.md from the index page: pages become links to the published site, other files links into the repository"
-    blob = f'{cfg.git_url}/blob/{cfg.branch}/'
-    def _sub(m):
-        pre,href = m.groups()
-        if href.startswith(blob): return pre + href[len(blob):]
-        if re.match(r'[a-z][a-z0-9+.-]*:|//|#', href, re.I): return m[0]
-        path,tail = re.match(r'/?([^#?]*)(.*)', href).groups()
-        if path.endswith('.llms.md'): return pre + cfg.doc_url + path.removesuffix('.llms.md') + '.html' + tail
-        return f'{pre}nbs/{path}{tail}' if (NBS/path).exists() else pre + cfg.doc_url + path + tail
-    text = re.sub(r'<!-- WARNING.*?-->\n*', '', (site/'index.llms.md').read_text(encoding='utf-8'))
-    text = re.sub(r'\{target="_blank"[^}]*\}', '', text)
-    return '<!-- Made from nbs/index.ipynb by `make docs`: edit that notebook -->\n\n' + LINK.sub(_sub, text).strip() + '\n'
+def present_extras():
+    "The pages from outside `nbs` that exist: path → page"
+    return {path: page for path, page in EXTRAS.items() if (ROOT / path).exists()}
+
+
+def site_config():
+    "The settings of the site for smalldocs: those of `nbs/*.yml`, names unnumbered"
+    settings = read_yml("_quarto.yml")
+    generated = read_yml("nbdev.yml")
+    website = {**generated.pop("website"), **settings["website"]}
+    project = {**generated["project"], **settings["project"]}
+    settings = {**generated, **settings, "website": website, "project": project}
+    del settings["metadata-files"]
+    for key in QUARTO_ONLY:
+        drop(settings, key)
+    contents = []
+    for section in sidebar():
+        names = [str(unnumbered(page)) for page in section["contents"]]
+        contents.append({**section, "contents": names})
+    extras = sorted(present_extras().values(), reverse=True)
+    if extras:
+        contents.append({"section": "Project", "contents": extras})
+    website["sidebar"] = {**website.get("sidebar", {}), "contents": contents}
+    return yaml.dump(settings, sort_keys=False, allow_unicode=True)
+
+
+def stage_page(page, cache, folder, config):
+    "Copy one notebook that nbdev staged in `cache`, as smalldocs is to read it"
+    source = NBProcessor(NBS / page).nb
+    staged = improve_api(read_nb(cache / page), module_of(NBS / page))
+    staged = show_constants(staged, source)
+    staged = describe_figures(relink_notebook(staged, page, config))
+    to = folder / unnumbered(page)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    write_nb(staged, to)
+
+
+def is_asset(path):
+    "Is a file below `nbs` one that the site needs beside its pages?"
+    parts = path.relative_to(NBS).parts
+    if not path.is_file() or any(part.startswith((".", "_")) for part in parts):
+        return False
+    return path.suffix not in (".ipynb", ".yml") and path.name != "llms.txt"
+
+
+def stage(cache, folder, config):
+    "Copy all pages and what they need to `folder`"
+    names = [str(unnumbered(page)) for page in pages()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        listed = ", ".join(twice)
+        raise SystemExit(f"docs: two notebooks would be {listed}; rename one")
+    for page in pages():
+        stage_page(page, cache, folder, config)
+    for path in NBS.rglob("*"):
+        if is_asset(path):
+            to = folder / path.relative_to(NBS)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to)
+    for path, page in present_extras().items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        linked = relink(text, f"../{path}", config)
+        (folder / page).write_text(linked, encoding="utf-8")
+    (folder / "_quarto.yml").write_text(site_config(), encoding="utf-8")
+
+
+# For language models ------------------------------------------------------------------
+
+
+def description(page):
+    "What a page is about: its title and its `>` line"
+    first = joined(read_nb(NBS / page).cells[0].source)
+    title = re.search(r"^# (.+)", first, flags=re.MULTILINE)
+    line = re.search(r"^> (.+)", first, flags=re.MULTILINE)
+    return (title[1] if title else page.stem), (line[1] if line else "")
+
+
+def llms_txt(
+    site,  # smalldocs' own text: title and description are taken from it
+    config,  # nbdev's
+):
+    "`llms.txt` in reading order, by rooms, with a description of each page"
+    lines = [site.partition("## Pages")[0].rstrip()]
+    for section in sidebar():
+        lines += ["", f"## {section['section']}", ""]
+        for page in map(PurePosixPath, section["contents"]):
+            title, text = description(page)
+            address = config.doc_url + str(unnumbered(page).with_suffix(".llms.md"))
+            lines.append(f"- [{title}]({address})" + (f": {text}" if text else ""))
+    return "\n".join(lines) + "\n"
+
+
+# README -------------------------------------------------------------------------------
+
+
+def readme(site, config):
+    "README.md from the index page: pages become links to the published site"
+    blob = f"{config.git_url}/blob/{config.branch}/"
+
+    def published(match):
+        lead, target = match.groups()
+        if target.startswith(blob):
+            return lead + target[len(blob) :]
+        if ABSOLUTE.match(target) or target.startswith("#"):
+            return match[0]
+        path, tail = re.match(r"/?([^#?]*)(.*)", target).groups()
+        if path.endswith(".llms.md"):
+            page = path.removesuffix(".llms.md") + ".html"
+            return lead + config.doc_url + page + tail
+        if (NBS / path).exists():
+            return f"{lead}nbs/{path}{tail}"
+        return lead + config.doc_url + path + tail
+
+    text = (site / "index.llms.md").read_text(encoding="utf-8")
+    text = re.sub(r"<!-- WARNING.*?-->\n*", "", text)
+    text = re.sub(r'\{target="_blank"[^}]*\}', "", text)
+    return f"{README_HEAD}\n\n{LINK.sub(published, text).strip()}\n"
+
 
 def refresh(path, text, check):
-    "Write a generated file if it changed; with `check`, only say that it is out of date. Returns the problems"
-    if path.exists() and path.read_text(encoding='utf-8')==text: return []
+    "Write a generated file if it changed; with `check`, only say that it is stale"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return []
     name = path.relative_to(ROOT)
-    if check: return [f'{name} is out of date: run `make docs` and commit it']
-    path.write_text(text, encoding='utf-8')
-    print(f'wrote {name}')
+    if check:
+        return [f"{name} is out of date: run `make docs` and commit it"]
+    path.write_text(text, encoding="utf-8")
+    print(f"wrote {name}")
     return []
+
 
 def refresh_nbdev_yml(check):
     "nbdev's own settings for Quarto, made from `pyproject.toml`"
-    path = NBS/'nbdev.yml'
-    old = path.read_text(encoding='utf-8') if path.exists() else ''
+    path = NBS / "nbdev.yml"
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
     refresh_quarto_yml()
-    new = path.read_text(encoding='utf-8')
-    path.write_text(old, encoding='utf-8')
+    new = path.read_text(encoding="utf-8")
+    path.write_text(old, encoding="utf-8")
     return refresh(path, new, check)
 
-# All of it --------------------------------------------------------------------------------------------------------------------------------
+
+# All of it ----------------------------------------------------------------------------
+
+
+@dataclass
+class Problems:
+    "What a build found"
+
+    warnings: list = field(default_factory=list)  # On the site itself
+    stale: list = field(default_factory=list)  # Generated files that are out of date
+
 
 def is_older(cache):
-    "Is what nbdev cached older than the library? Then links and signatures in it may be wrong"
-    srcs = [*(ROOT/'argen').rglob('*.py'), *NBS.glob('*.yml'), Path(__file__)]
-    return not cache.exists() or any(o.stat().st_mtime > cache.stat().st_mtime for o in srcs)
+    "Is nbdev's cache older than the library? Then its links may be wrong"
+    if not cache.exists():
+        return True
+    sources = [*PACKAGE.rglob("*.py"), *NBS.glob("*.yml"), Path(__file__)]
+    made = cache.stat().st_mtime
+    return any(path.stat().st_mtime > made for path in sources)
 
-def build(check=False):
-    "Build all; returns (problems of the site, generated files out of date)"
-    cfg,nbs,start = get_config(ROOT),notebooks(),time.time()
-    if not (NBS/'index.ipynb').exists(): raise SystemExit('docs: nbs/index.ipynb is missing; it is the first page of the site')
-    stale = refresh_nbdev_yml(check) + refresh(NBS/'sidebar.yml', sidebar_yml(nbs), check)
-    if problems := check_imports(nbs): return problems, stale
-    print(f'staging {len(nbs)} notebooks', flush=True)
-    os.chdir(ROOT)
-    try: cache = proc_nbs('nbs', force=is_older(ROOT/'_proc')) # a relative path: it skips folders whose name starts with a dot
-    except Exception as e: return [f'a notebook failed while it was staged: {e}'], stale
-    with tempfile.TemporaryDirectory() as tmp:
-        src,out = Path(tmp)/'src',Path(tmp)/'out'
-        stage(nbs, cache, src, cfg)
-        site = Site(load(src), quiet=True)
+
+def render(cache, config):
+    "Build the site into `_docs`; returns smalldocs' warnings"
+    with tempfile.TemporaryDirectory() as name:
+        source, out = Path(name) / "source", Path(name) / "out"
+        stage(cache, source, config)
+        site = Site(load(source), quiet=True)
         site.out = out.resolve()
-        try: site.build()
-        except (BuildError,ConfigError) as e: return [str(e)], stale
+        site.build()
         shutil.rmtree(DOCS, ignore_errors=True)
         shutil.move(out, DOCS)
-    for f in DOCS.rglob('*.llms.md'): shutil.copy(f, f.with_name(f.name.replace('.llms.md', '.html.md'))) # the address in module docstrings
-    for f in DOCS.rglob('site_libs/themes/*.css'): f.write_text(re.sub(r'@import url\(https:[^)]*\);', '', f.read_text(encoding='utf-8')), encoding='utf-8') # Fonts of another server, which `styles.css` doesn't use
-    stale += refresh(ROOT/'README.md', readme(DOCS, cfg), check)
-    print(f'{len(site.pages)} pages in _docs/ ({time.time()-start:.0f} s); open _docs/index.html', flush=True)
-    return [o for o in site.warnings if ': broken link ' not in o] + dead_links(DOCS), stale
+    return [text for text in site.warnings if ": broken link " not in text]
+
+
+def finish(config):
+    "What smalldocs leaves to do: addresses in docstrings, fonts, `llms.txt`"
+    for path in DOCS.rglob("*.llms.md"):  # Module docstrings name `page.html.md`
+        shutil.copy(path, path.with_name(path.name.replace(".llms.md", ".html.md")))
+    for path in DOCS.rglob("site_libs/themes/*.css"):  # Fonts of another server
+        style = path.read_text(encoding="utf-8")
+        style = re.sub(r"@import url\(https:[^)]*\);", "", style)
+        path.write_text(style, encoding="utf-8")
+    path = DOCS / "llms.txt"
+    text = llms_txt(path.read_text(encoding="utf-8"), config)
+    path.write_text(text, encoding="utf-8")
+
+
+def build(check):
+    "Build the site and refresh what is generated from it"
+    if not (NBS / "index.ipynb").exists():
+        raise SystemExit("docs: nbs/index.ipynb is missing: it is the first page")
+    start = time.time()
+    config = get_config(ROOT)
+    problems = Problems()
+    problems.stale += refresh_nbdev_yml(check)
+    problems.stale += refresh(NBS / "sidebar.yml", sidebar_yml(), check)
+    problems.warnings += check_imports()
+    if problems.warnings:
+        return problems
+    print(f"staging {len(pages())} notebooks", flush=True)
+    os.chdir(ROOT)
+    try:
+        # A relative path: nbdev skips folders whose name starts with a dot
+        cache = proc_nbs("nbs", force=is_older(ROOT / "_proc"))
+    except Exception as error:  # noqa: BLE001  Any cell of any notebook may fail
+        problems.warnings.append(f"a notebook failed while it was staged: {error}")
+        return problems
+    try:
+        problems.warnings += render(cache, config)
+    except (BuildError, ConfigError) as error:
+        problems.warnings.append(str(error))
+        return problems
+    finish(config)
+    problems.warnings += dead_links(DOCS)
+    problems.stale += refresh(ROOT / "README.md", readme(DOCS, config), check)
+    took = f"{time.time() - start:.0f} s"
+    print(f"{len(pages())} notebooks in _docs/ ({took}); open _docs/index.html")
+    return problems
+
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--check', action='store_true', help='write neither README.md nor nbs/sidebar.yml; fail where they are out of date')
-    args = p.parse_args()
-    site,stale = build(check=args.check)
-    for kind,lines in ('warning',site),('stale',stale):
-        for o in lines: print(f'{kind}: {o}', flush=True)
-    return 1 if site or stale else 0
+    "Build the site, and print what is wrong with it"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write neither README.md nor nbs/sidebar.yml; fail where out of date",
+    )
+    problems = build(check=parser.parse_args().check)
+    for line in problems.warnings:
+        print(f"warning: {line}", flush=True)
+    for line in problems.stale:
+        print(f"stale: {line}", flush=True)
+    return 1 if problems.warnings or problems.stale else 0
 
-if __name__=='__main__': sys.exit(main())
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,19 +1,48 @@
 "Aligning language models for healthcare with a written policy"
+
 __version__ = "0.1.0"
 
-from .config import Bars, InputError
-from .records import Response, Scenario, Scores, Verdict, read_scenarios
+from .auditing.audit import audit
+from .comparison.comparing import Comparison, compare
+from .comparison.launch import compare_models
+from .errors import InputError
+from .evaluation.results import Evaluation, read_evaluation
+from .evaluation.run import evaluate
+from .judge.judges import make_judge
 from .policy import PUBLISHED, Policy, score
-from .judge import make_judge
-from .scenarios import generate
-from .pipeline import process
-from .grpo import train
-from .evaluate import Evaluation, evaluate, read_evaluation
-from .compare import compare
-from .report import Comparison
-from .launch import compare_models
+from .progress import ProgressBars
+from .records import Response, Scenario, Scores, Verdict, read_scenarios
+from .scenarios.generation import generate
+from .scenarios.processing import process
+from .training.grpo import train
 
-__all__ = ['Bars', 'Comparison', 'Evaluation', 'InputError', 'PUBLISHED', 'Policy', 'Response', 'Scenario', 'Scores', 'Verdict', 'compare', 'compare_models',
-           'evaluate', 'generate', 'make_judge', 'process', 'read_evaluation', 'read_scenarios', 'score', 'train']
+Bars = ProgressBars  # Its name in version 0.1
 
-def __dir__(): return __all__
+__all__ = [
+    "PUBLISHED",
+    "Bars",
+    "Comparison",
+    "Evaluation",
+    "InputError",
+    "Policy",
+    "ProgressBars",
+    "Response",
+    "Scenario",
+    "Scores",
+    "Verdict",
+    "audit",
+    "compare",
+    "compare_models",
+    "evaluate",
+    "generate",
+    "make_judge",
+    "process",
+    "read_evaluation",
+    "read_scenarios",
+    "score",
+    "train",
+]
+
+
+def __dir__():
+    return __all__
