@@ -15,6 +15,7 @@ each check counting one, and exits 1 if any failed.
 import argparse
 import ast
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -22,17 +23,20 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from metadata import PYPROJECT, wanted_pyproject
 from project import (
     BIN,
     FLOORS,
+    KEYS,
     NBS,
     PACKAGE,
     ROOT,
     copy_sources,
     end,
+    environment,
     export,
     files,
     notebooks,
@@ -58,6 +62,19 @@ HEAVY = [
 ]
 # Packages that no module may load on import, only the functions that need them
 HEAVY_IN_MODULES = ["matplotlib", "torch", "transformers", "trl", "wandb"]
+# Imported once, before a process is forked for each notebook: no package that starts
+# threads on import (grpc does), and nothing of argen
+PRELOADED = [
+    "nbdev.test",
+    "matplotlib.pyplot",
+    "pandas",
+    "scipy.stats",
+    "openai",
+    "sentence_transformers",
+    "transformers.models.llama.modeling_llama",
+    "peft",
+    "trl.trainer.grpo_trainer",
+]
 PRIVATE = r'(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\Users\\\\)[^\s"\'<>]*'
 NOTEBOOK_TIMEOUT = 900  # Seconds
 SLOW_TIMEOUT = 3600  # Seconds, with --flags
@@ -261,6 +278,7 @@ def check_docs():
 
 
 CHECKS = {
+    "docs": check_docs,
     "format": check_format,
     "lint": check_lint,
     "export changes nothing": check_export,
@@ -269,7 +287,6 @@ CHECKS = {
     "bare import": check_import,
     "imports go down": check_floors,
     "stored outputs": check_outputs,
-    "packaged model": check_model,
 }
 
 
@@ -290,18 +307,54 @@ def run_here(path, flags):
     return passed
 
 
-def check_notebook(path, flags, threads, timeout):
+def run_apart(path, flags, log):
+    "Run one notebook in a process of its own, all that it prints going to `log`"
+    os.setsid()  # So that `end` reaches what the notebook starts
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    with open(log, "wb") as out:
+        os.dup2(out.fileno(), sys.stdout.fileno())
+        os.dup2(out.fileno(), sys.stderr.fileno())
+    sys.exit(0 if run_here(path, flags) else 1)
+
+
+def page_processes(threads):
+    "A server that forks a process for each notebook, with heavy packages in memory"
+    os.environ.update(environment(threads))
+    for name in KEYS:
+        os.environ.pop(name, None)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def check_notebook(context, path, flags, timeout):
     "Run one notebook in a process of its own"
-    command = [sys.executable, __file__, "--one", path, "--flags", flags]
-    done = run(command, threads=threads, timeout=timeout)
-    if not done.code:
-        return []
-    return [done.output or f"ended with exit code {done.code}"]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        process = context.Process(target=run_apart, args=(path, flags, log))
+        process.start()
+        running.add(process)
+        process.join(timeout)
+        took_too_long = process.exitcode is None
+        end(process)  # And whatever it left running
+        process.join()
+        running.discard(process)
+        output = log.read_text(encoding="utf-8", errors="replace").strip()
+    if took_too_long:
+        return [f"{output}\nstopped: it took over {timeout} s".strip()]
+    if process.exitcode:
+        return [output or f"ended with exit code {process.exitcode}"]
+    return []
 
 
 def longest_first(paths):
-    "Tutorials train and evaluate: begin with them, so that no core idles at the end"
-    return sorted(paths, key=lambda path: "tutorials" not in path.parts)
+    "Tutorials first, as they train, then long pages: no core idles at the end"
+
+    def place(path):
+        return "tutorials" not in path.parts, -path.stat().st_size
+
+    return sorted(paths, key=place)
 
 
 def untracked():
@@ -381,7 +434,6 @@ def read_arguments():
         help=f"seconds for one notebook (default: {NOTEBOOK_TIMEOUT};"
         f" {SLOW_TIMEOUT} with --flags)",
     )
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -392,60 +444,66 @@ def available_cores():
     return os.cpu_count()
 
 
+def jobs_of(arguments, threads):
+    "What runs side by side: name of a check or notebook → the function that does it"
+    timeout = arguments.timeout or (
+        SLOW_TIMEOUT if arguments.flags else NOTEBOOK_TIMEOUT
+    )
+    chosen = [Path(name).resolve() for name in arguments.notebooks]
+    context = page_processes(threads)
+    jobs = {} if chosen else dict(CHECKS)
+    for path in chosen or longest_first(notebooks()):
+        name = os.path.relpath(path, ROOT)
+        jobs[name] = partial(check_notebook, context, path, arguments.flags, timeout)
+    return jobs
+
+
+def stop(pool):
+    "End all that runs, after Ctrl-C or SIGTERM"
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in list(running):
+        end(process)
+    print("\nstopped", flush=True)
+
+
 def check_all(arguments):
     "Run the checks and the notebooks; returns the exit code"
     start = time.time()
     cores = available_cores()
     workers = max(1, min(arguments.workers, cores))
     threads = max(1, cores // workers)
-    timeout = arguments.timeout or (
-        SLOW_TIMEOUT if arguments.flags else NOTEBOOK_TIMEOUT
-    )
-    chosen = [Path(name).resolve() for name in arguments.notebooks]
-    paths = chosen or longest_first(notebooks())
-    checks = {} if chosen else CHECKS
-    report = Report(len(paths) + (0 if chosen else len(checks) + 2))
+    jobs = jobs_of(arguments, threads)
+    everything = not arguments.notebooks
+    report = Report(len(jobs) + (2 if everything else 0))
     print(
-        f"Python {sys.version.split()[0]}, {cores} cores: {len(paths)} notebooks,"
-        f" {workers} at a time, threads for each: {threads}",
+        f"Python {sys.version.split()[0]}, {cores} cores: {len(jobs)} checks and"
+        f" notebooks, {workers} at a time, threads for each: {threads}",
         flush=True,
     )
-    for name, check in checks.items():
-        report.add(name, *timed(check))
+    if everything:
+        report.add("packaged model", *timed(check_model))  # Notebooks share it
     before = untracked()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            jobs = {
-                pool.submit(
-                    timed, check_notebook, path, arguments.flags, threads, timeout
-                ): path
-                for path in paths
-            }
-            for job in as_completed(jobs):
-                report.add(os.path.relpath(jobs[job], ROOT), *job.result())
+            names = {pool.submit(timed, job): name for name, job in jobs.items()}
+            for done in as_completed(names):
+                report.add(names[done], *done.result())
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):
-                end(process)
-            print("\nstopped", flush=True)
+            stop(pool)
             return 130
-    if not chosen:
+    if everything:
         left = [
             f"{path}: a notebook left this file behind"
             for path in sorted(untracked() - before)
         ]
         report.add("notebooks leave nothing", left, 0)
-        report.add("docs", *timed(check_docs))
     return report.end(time.time() - start)
 
 
 def main():
-    "Check everything, or run one notebook for the process that does"
-    arguments = read_arguments()
-    if arguments.one:
-        return 0 if run_here(arguments.one, arguments.flags) else 1
+    "Check everything, or the notebooks that are named"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return check_all(arguments)
+    return check_all(read_arguments())
 
 
 if __name__ == "__main__":
