@@ -183,6 +183,7 @@ def _judge(self: Rewards, pairs, step):
             "prompt": scenario.prompt,
             "response": response.text,
             "tier": scenario.tier,
+            "scope": scenario.scope,
             "finish_reason": response.finish_reason,
         }
         row |= {name: getattr(scored, name) for name in (*PRINCIPLES, "combined")}
