@@ -156,14 +156,14 @@ def _corrected(found):
     return {key: replace(value, p_holm=p) for (key, value), p in pairs}
 
 
-def _differences(scores, baselines, resampling):
+def _differences(scores, baselines, resampling, *, one_family=False):
     "(name of a result, score) → difference from its baseline"
     mine, base = {}, {}
     for score in SCORES:
         for name, baseline in baselines.items():
             mine[name, score] = scores[name].means[score]
             base[name, score] = scores[baseline].means[score]
-    return paired_differences(mine, base, resampling)
+    return paired_differences(mine, base, resampling, one_family=one_family)
 
 
 def _violation_differences(parts, baselines, resampling):
@@ -193,7 +193,7 @@ def _at_equal_length(mine, base, level):
 def _measure_differences(results, parts, baselines, resampling):
     "Fill in what compares each result with its baseline"
     scores = {name: part.scores for name, part in parts.items()}
-    found = _corrected(_differences(scores, baselines, resampling))
+    found = _differences(scores, baselines, resampling, one_family=True)
     violations = _corrected(_violation_differences(parts, baselines, resampling))
     for result in results:
         name = result.name

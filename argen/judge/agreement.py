@@ -17,6 +17,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from ..records import SCOPES, TIERS, VERDICT_FIELDS, Response, Scenario, Verdict
+from ..statistics.intervals import MIN_SCENARIOS
 
 
 # %% ../../nbs/judge/06_agreement.ipynb #7e1a6455
@@ -142,15 +143,21 @@ def krippendorff_alpha(
 
 
 # %% ../../nbs/judge/06_agreement.ipynb #22793179
+_NO_WIDTH = 1e-9  # All resamples are alike
+_SURE = 0.995  # A lower end above it is printed as 1.00
+
+
 def _interval(
     statistic: Callable,  # From row numbers to a number or `None`
     groups,  # The group of each row, such as its prompt
     n_resamples: int,  # 0 for no interval
     seed: int,
-) -> tuple:  # 2.5 and 97.5 % points; `None` twice where half of them aren't defined
+) -> tuple:  # 2.5 and 97.5 % points; `None` twice where resamples can't tell them
     "Interval of `statistic` over resamples of whole groups"
     places = pd.Series(range(len(groups))).groupby(np.asarray(groups))
     rows = list(places.apply(np.array))
+    if len(rows) < MIN_SCENARIOS:
+        return None, None
     generator = np.random.default_rng(seed)
     found = []
     for _ in range(n_resamples):
@@ -160,7 +167,10 @@ def _interval(
             found.append(value)
     if not found or len(found) < n_resamples / 2:
         return None, None
-    return tuple(np.quantile(found, [0.025, 0.975]))
+    low, high = np.quantile(found, [0.025, 0.975]).tolist()
+    if high - low < _NO_WIDTH or low > _SURE:
+        return None, None
+    return low, high
 
 
 # %% ../../nbs/judge/06_agreement.ipynb #7085954d

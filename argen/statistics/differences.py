@@ -15,11 +15,11 @@ __all__ = [
 
 # %% ../../nbs/statistics/03_differences.ipynb #0b441561
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 
 from argen.statistics.intervals import (
     _DEFAULT,
+    MIN_SCENARIOS,
     Resampling,
     _blocks,
     _Interval,
@@ -66,7 +66,8 @@ class PairedDifference(_Difference):
     n_unmatched: int  # Scenarios that only one side has
     level: float = 0.95  # Of the interval
     effect: float | None = None  # Mean by standard deviation (Cohen's d_z)
-    detectable: float | None = None  # True difference found four times in five
+    # True difference found four times in five; `None` where so few pairs show none
+    detectable: float | None = None
     p_holm: float | None = None  # `p` corrected for the comparisons made with it
 
     def _repr_markdown_(self):
@@ -136,29 +137,43 @@ def _spread(table):
         return np.sqrt(squares.sum(0) / (seen.sum(0) - 1))
 
 
-@cache
-def _detectable_effect(n, level, power):
-    "Effect that a paired t test of `n` pairs finds with `power`"
-    from statsmodels.stats.power import TTestPower
-
-    return float(TTestPower().solve_power(nobs=n, alpha=1 - level, power=power))
+_POWER = 0.8  # Share of tries that find a detectable difference
+_STEPS = 5  # p values below the level that exact tests need to be as good as a t test
 
 
-def _detectable(sd, n, level=0.95, power=0.8):
-    "Smallest true mean difference that is found with `power`"
-    return _detectable_effect(n, level, power) * sd
+def _is_too_coarse(n, alpha, n_resamples):
+    "Can the test of `n` pairs hardly, or never, give a p below `alpha`?"
+    if _tries_all(n, n_resamples):
+        return _STEPS * 2 / 2**n > alpha
+    return 1 / (n_resamples + 1) >= alpha
+
+
+def _detectable(
+    sd,  # Standard deviation of the differences
+    n,  # Pairs
+    resampling,  # Level and number of permutations
+    n_tests=1,  # Comparisons for which p is corrected
+):  # `None` where no difference can be shown, or hardly any
+    "Smallest true mean difference that is shown with `_POWER`"
+    from scipy.special import ndtri
+
+    alpha = (1 - resampling.level) / n_tests
+    if n < MIN_SCENARIOS or _is_too_coarse(n, alpha, resampling.n_resamples):
+        return None
+    chance = ndtri(1 - alpha / 2)
+    return float((chance + ndtri(_POWER)) / (n - chance**2 / 2) ** 0.5 * sd)
 
 
 # %% ../../nbs/statistics/03_differences.ipynb #fc22bcb7
-def _size(mean, sd, n, level):
-    "`effect` and `detectable`, where the differences vary and are enough for it"
+def _size(mean, sd, n, *, resampling, n_tests):
+    "`effect` and `detectable`, where the differences vary"
     if n < 2 or not sd > 1e-12:
         return {}
-    detectable = _detectable(sd, n, level) if n > 2 else None
+    detectable = _detectable(sd, n, resampling, n_tests)
     return {"effect": mean / sd, "detectable": detectable}
 
 
-def _differences(table, resampling, n_unmatched=0):
+def _differences(table, resampling, n_unmatched=0, *, one_family=False):
     "A `PairedDifference` for each column of an array (scenarios × columns)"
     import numpy as np
 
@@ -168,6 +183,7 @@ def _differences(table, resampling, n_unmatched=0):
     means = _mean_columns(scored, resampling)
     ps = _list_or_none(_sign_flip_p(scored, resampling))
     sds, counts = _spread(scored).tolist(), seen.sum(0).tolist()
+    n_tests = sum(n > 0 for n in counts) if one_family else 1
     differences = []
     for found, p, sd, n in zip(means, ps, sds, counts):
         difference = PairedDifference(
@@ -179,10 +195,17 @@ def _differences(table, resampling, n_unmatched=0):
             n_dropped=len(table) - n,
             n_unmatched=n_unmatched,
             level=resampling.level,
-            **_size(found.mean, sd, n, resampling.level),
+            **_size(found.mean, sd, n, resampling=resampling, n_tests=n_tests),
         )
         differences.append(difference)
-    return differences
+    return _with_holm(differences) if one_family else differences
+
+
+def _with_holm(differences):
+    "The same with p corrected for their number"
+    corrected = holm([difference.p for difference in differences])
+    pairs = zip(differences, corrected)
+    return [replace(difference, p_holm=p) for difference, p in pairs]
 
 
 # %% ../../nbs/statistics/03_differences.ipynb #c7fc7030
@@ -190,6 +213,8 @@ def paired_differences(
     scores: Mapping,  # Score → one model's means by scenario; or a pandas frame
     baseline: Mapping,  # The same scores of the other model
     resampling: Resampling = _DEFAULT,  # Level, number of resamples, seed
+    *,
+    one_family: bool = False,  # Correct p and what is detectable for their number
 ) -> dict[Hashable, PairedDifference]:  # By score
     "How much better one model is than another, in several scores"
     import pandas as pd
@@ -199,7 +224,8 @@ def paired_differences(
     shared = scores.index.intersection(baseline.index, sort=False)
     n_unmatched = len(scores) + len(baseline) - 2 * len(shared)
     table = (scores.loc[shared] - baseline.loc[shared]).sort_index()
-    found = _differences(table[scores.columns], resampling, n_unmatched)
+    table = table[scores.columns]
+    found = _differences(table, resampling, n_unmatched, one_family=one_family)
     return dict(zip(scores.columns, found))
 
 

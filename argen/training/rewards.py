@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/training/rewards.html.md"""
 __all__ = [
     "RewardMix",
     "Rewards",
+    "batch_metrics",
     "mean_present",
     "response_shape",
     "reward_functions",
@@ -118,6 +119,7 @@ class Rewards:
     ):
         self.judge = BackgroundJudge(judge)
         self.mix = mix
+        self.logs_scores = True  # False where the trainer does, over all processes
         self.eos_ids = set()  # Tokens that end a completion
         self.scores = []  # The scores of the last batch
         self.rows = []  # What was judged in it: a dict for each completion
@@ -140,6 +142,8 @@ def table(
     step = getattr(batch.get("trainer_state"), "global_step", None)
     if self._batch != (step, pairs):
         metrics = self._judge(pairs, step)
+        if self.logs_scores:
+            metrics |= batch_metrics(self.scores, self.rows)
         log_metric = batch.get("log_metric")
         if log_metric:
             for name, value in metrics.items():
@@ -169,7 +173,7 @@ def pairs(
 # %% ../../nbs/training/00_rewards.ipynb #529e62d9
 @patch
 def _judge(self: Rewards, pairs, step):
-    "Judge and score `pairs`; fills `scores` and `rows`, and returns metrics by name"
+    "Judge and score `pairs`; fills `scores` and `rows`, returns what judging took"
     begun = time.monotonic()
     judged = self.judge.verdicts(pairs)
     wait = time.monotonic() - begun
@@ -191,9 +195,8 @@ def _judge(self: Rewards, pairs, step):
         row["missing"] = verdict.missing or None
         self.scores.append(scored)
         self.rows.append(row)
-    metrics = _batch_metrics(self.scores, self.rows)
-    metrics["judge_wait"] = wait
     begun = min(timed.begun for timed in judged)
+    metrics = {"judge_wait": wait}
     metrics["judge_seconds"] = max(timed.ended for timed in judged) - begun
     usage = getattr(self.judge.judge, "usage", None)  # Of a judge that counts
     metrics["judge_requests"] = getattr(usage, "asked", None)
@@ -224,20 +227,24 @@ def response_shape(
 
 
 # %% ../../nbs/training/00_rewards.ipynb #6b0e1f27
-def _batch_metrics(scores, rows):
-    "Metric → value of one batch; `None` where it can't be computed"
+def batch_metrics(
+    scores: Sequence[Scores],
+    rows: Sequence[Mapping],  # The same completions, as `response_shape` takes them
+) -> dict[str, float]:  # Metric → mean; what can't be computed is left out
+    "The means of scores and violations, what is missing, and the shape of responses"
     metrics = {}
     for field in fields(Scores):
         if field.name != "policy_hash":
             name = field.name.replace("_violation", "_violations")
             metrics[name] = mean_present(getattr(s, field.name) for s in scores)
     shape = response_shape(rows)
-    return metrics | {
+    metrics |= {
         "missing_share": mean_present(scored.combined is None for scored in scores),
         "truncated_share": shape["truncated"],
         "referral_share": shape["referrals"],
         "words": shape["words"],
     }
+    return {k: float(value) for k, value in metrics.items() if value is not None}
 
 
 # %% ../../nbs/training/00_rewards.ipynb #f1b6d0c5

@@ -9,18 +9,21 @@ __all__ = ["policy_trainer"]
 
 # %% ../../nbs/training/09_trainer.ipynb #1dd693e0
 import logging
+from collections.abc import Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import stdev
 
 from fastcore.basics import patch
 
 from ..files import append_jsonl
-from ..records import Scenario
+from ..records import Scenario, Scores
 from .checkpoints import read_log
-from .missing import TrainingStopped
+from .missing import TrainingStopped, _is_missing
 from .monitoring import alarms, watch
-from .rewards import Rewards
+from .rewards import Rewards, batch_metrics, mean_present
 
 
 # %% ../../nbs/training/09_trainer.ipynb #48971aca
@@ -97,6 +100,30 @@ class _HidesJudgeLatency:
         self.rewards.judge.start(pairs)
 
 
+# %% ../../nbs/training/09_trainer.ipynb #5d1a7e30
+@dataclass(frozen=True)
+class _Judged:
+    "A completion as it was judged"
+
+    row: dict  # What is kept of it
+    scores: Scores
+    rewards: list[float | None]  # One a reward function, without weights
+
+
+def _judged(rewards, weights, by_function):
+    "The last batch of `rewards`; `by_function` is a tensor (completions × functions)"
+    totals = (by_function * weights.to(by_function.device)).nansum(1).tolist()
+    judged = []
+    for row, scores, total, values in zip(
+        rewards.rows, rewards.scores, totals, by_function.tolist()
+    ):
+        values = [None if _is_missing(value) else value for value in values]
+        is_missing = all(value is None for value in values)
+        reward = None if is_missing else round(total, 6)
+        judged.append(_Judged(row | {"reward": reward}, scores, values))
+    return judged
+
+
 # %% ../../nbs/training/09_trainer.ipynb #13e85c13
 class _RecordsCompletions:
     "A part of the trainer: keeps every completion with its scores"
@@ -109,7 +136,9 @@ class _RecordsCompletions:
         "Say who judges completions, and where they are kept"
         self.rewards = rewards
         self.rewards.eos_ids = set(self.eos_token_ids)
+        self.rewards.logs_scores = False
         self.folder = Path(folder)
+        self.unlogged = {"train": [], "eval": []}  # Completions since the last log
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         "Keep the rows that were scored, with their weighted rewards"
@@ -120,24 +149,59 @@ class _RecordsCompletions:
         )
         first = self.accelerator.process_index * len(prompts)
         own = rewards[first : first + len(prompts)]
-        totals = (own * self.reward_weights.to(own.device)).nansum(1).tolist()
-        is_missing = own.isnan().all(1).tolist()
-        rows = [
-            row | {"reward": None if missing else round(total, 6)}
-            for row, total, missing in zip(self.rewards.rows, totals, is_missing)
-        ]
-        self.keep_rows(gather_object(rows))
+        judged = _judged(self.rewards, self.reward_weights, own)
+        if self.model.training:
+            self.keep(gather_object(judged))
+        else:
+            gather = self.accelerator.gather_for_metrics
+            self.keep(gather(judged, use_gather_object=True))
         return rewards
 
-    def keep_rows(self, rows):
+    def keep(self, judged):
         "Write rows to completions.jsonl, or during an evaluation beside it"
-        file = "completions.jsonl"
+        file, mode = "completions.jsonl", "train"
         if not self.model.training:
-            file = "eval_completions.jsonl"
-            rows = [row | {"step": self.state.global_step} for row in rows]
-            self._evaluated += rows
+            file, mode = "eval_completions.jsonl", "eval"
+            step = {"step": self.state.global_step}
+            judged = [replace(one, row=one.row | step) for one in judged]
+        self.unlogged[mode] += judged
         if self.accelerator.is_main_process:
-            append_jsonl(self.folder / file, rows)
+            append_jsonl(self.folder / file, [one.row for one in judged])
+
+
+# %% ../../nbs/training/09_trainer.ipynb #8d4fae63
+def _score_metrics(
+    judged: Sequence[_Judged],  # Completions of all processes
+) -> dict[str, list]:  # Metric → its value in a list, as TRL keeps them
+    "Scores of many completions, by the name under which they are logged"
+    scores = [one.scores for one in judged]
+    found = batch_metrics(scores, [one.row for one in judged])
+    return {f"argen/{name}": [value] for name, value in found.items()}
+
+
+def _reward_metrics(
+    judged: Sequence[_Judged],  # Completions of all processes
+    names: Sequence[str],  # Of the reward functions
+) -> dict[str, list]:  # An empty list where there is no value
+    "Mean and spread of rewards, as TRL names them"
+    totals = [one.row["reward"] for one in judged]
+    metrics = {"reward": _listed(mean_present(totals)), "reward_std": _spread(totals)}
+    for position, name in enumerate(names):
+        values = [one.rewards[position] for one in judged]
+        metrics[f"rewards/{name}/mean"] = _listed(mean_present(values))
+        metrics[f"rewards/{name}/std"] = _spread(values)
+    return metrics
+
+
+def _spread(values):
+    "Standard deviation of the values that are present, in a list"
+    present = [value for value in values if value is not None]
+    return [stdev(present)] if len(present) > 1 else []
+
+
+def _listed(value):
+    "A value in a list, which is empty without one"
+    return [] if value is None else [value]
 
 
 # %% ../../nbs/training/09_trainer.ipynb #c53d7239
@@ -155,25 +219,30 @@ class _WatchesEvaluations:
 
         if self.first_watch is None:
             self.first_watch = _recorded_watch(self.folder / "eval.jsonl")
-        self._evaluated = []  # Rows of completions
+        self.unlogged["eval"] = []
         with torch.random.fork_rng():
             torch.manual_seed(self.args.seed + self.accelerator.process_index)
             return super().evaluate(*args, **kw)
 
     def log(self, logs, start_time=None):
         "Add the coefficient to a step's line, and the watch to an evaluation's"
-        if self.model.training:
+        mode = "train" if self.model.training else "eval"
+        judged = self.unlogged[mode]
+        self._metrics[mode] |= _score_metrics(judged)
+        if mode == "train":
             self._metrics["train"]["argen/beta"].append(self.beta)
         elif "eval_loss" in logs:
-            self._add_watch(logs)
+            self._metrics["eval"] |= _reward_metrics(judged, self.reward_func_names)
+            self._add_watch(logs, [one.row for one in judged])
+        self.unlogged[mode] = []
         super().log(logs, start_time)
 
 
 # %% ../../nbs/training/09_trainer.ipynb #ed93f815
 @patch
-def _add_watch(self: _WatchesEvaluations, logs):
+def _add_watch(self: _WatchesEvaluations, logs, rows):
     "Add what an evaluation saw to its log line"
-    seen = watch(self._evaluated)
+    seen = watch(rows)
     if "reward" not in seen:
         self._save_checkpoint(self.model, None)
         raise TrainingStopped(
@@ -183,7 +252,6 @@ def _add_watch(self: _WatchesEvaluations, logs):
         )
     if self.first_watch is None:
         self.first_watch = seen
-    self._metrics["eval"]["reward"] = [seen["reward"]]
     logs |= {f"eval_watch/{k}": v for k, v in seen.items() if k != "reward"}
     logs["eval_alarms"] = alarms(self.first_watch, seen)
 
