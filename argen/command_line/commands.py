@@ -370,6 +370,8 @@ def _process(arguments, progress):
 _TRAIN = [
     "scenarios",
     "eval_scenarios",
+    "witness",
+    "stop_on_alarm",
     "output_dir",
     "system_prompt",
     "use_separate_rewards",
@@ -510,6 +512,11 @@ def _add_train_options(parser):
         ["model", *_TRAIN],
         scenarios=file | {"required": True, "help": "processed scenario file"},
         eval_scenarios=file | {"help": "processed file to evaluate on while training"},
+        witness={
+            "metavar": "JUDGE",
+            "help": "a second judge of responses to --eval-scenarios, which is never"
+            " a reward: it chooses the checkpoint",
+        },
         output_dir={
             "default": None,
             "help": "run folder for checkpoints, logs and the model; the same command"

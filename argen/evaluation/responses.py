@@ -16,6 +16,7 @@ __all__ = [
     "read_responses",
     "scorable_scenarios",
     "stored_responses",
+    "training_roles",
     "weights_hash",
 ]
 
@@ -276,15 +277,39 @@ def _generation_config(chat, scenarios, settings) -> dict:
         "generation_batch_size": sampling.get("batch_size"),
         "timestamp": now(),
         "versions": versions(),
+        **training_roles(_chat_name(chat)),
     }
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #rsp00002
+def training_roles(
+    name: str,  # A model's name: a run's folder, its `model`, or anything else
+) -> dict:  # trained_on, chosen_by, chosen_gain; empty for what no run made
+    "Which judge trained a model, and which one chose its checkpoint"
+    folder = Path(name).expanduser()
+    run = folder.parent if folder.name == "model" else folder
+    try:
+        settings = json.loads((run / "manifest.json").read_text())["settings"]
+        ending = json.loads((run / "ending.json").read_text())
+    except (OSError, ValueError, KeyError):
+        return {}
+    own = settings.get("reward_funcs") or []
+    judges = [settings["judge"]] if settings.get("policy_weight", 1) else []
+    roles = {"trained_on": " and ".join([*judges, *own])}
+    roles["chosen_by"] = ending.get("chosen_by")
+    roles["chosen_gain"] = (ending.get("witness") or {}).get("gain")
+    return {role: value for role, value in roles.items() if value is not None}
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #e29e7a08
 _UNDECISIVE = {
+    "chosen_by",
+    "chosen_gain",
     "generation_batch_size",
     "model_name",
     "samples",
     "timestamp",
+    "trained_on",
     "versions",
 }
 

@@ -267,6 +267,7 @@ def trl_config(
     self: GrpoSettings,
     folder: Path,  # Where checkpoints go
     evaluates: bool = False,  # Is there a held-out set?
+    chosen_by: str | None = None,  # Keep the checkpoint with the best of this metric
 ):  # A `GRPOConfig`
     "TRL's configuration"
     import torch
@@ -278,7 +279,7 @@ def trl_config(
     arguments["save_steps"] = _between_batches(self, self.save_steps)
     arguments |= _schedule_arguments(self)
     if evaluates:
-        arguments |= _evaluation_arguments(self)
+        arguments |= _evaluation_arguments(self, chosen_by)
     precision = self.precision()
     with warnings.catch_warnings():
         # Renamings between the versions of transformers, peft and TRL
@@ -317,7 +318,7 @@ def _between_batches(settings, steps):
     return math.ceil(steps / settings.num_iterations) * settings.num_iterations
 
 
-def _evaluation_arguments(settings):
+def _evaluation_arguments(settings, chosen_by):
     "TRL's arguments for a held-out set"
     eval_steps = _between_batches(settings, settings.eval_steps)
     batch = max(settings.per_device_train_batch_size, settings.num_generations)
@@ -327,11 +328,11 @@ def _evaluation_arguments(settings):
         "eval_on_start": True,
         "per_device_eval_batch_size": settings.per_device_eval_batch_size or batch,
         "num_generations_eval": 1,
-        "metric_for_best_model": "eval_reward",
+        "metric_for_best_model": chosen_by or "eval_reward",
         "greater_is_better": True,
-        "load_best_model_at_end": settings.early_stopping,
+        "load_best_model_at_end": chosen_by is not None,
     }
-    if settings.early_stopping:
+    if chosen_by:
         # The best model can be restored only where it was saved
         arguments["save_steps"] = eval_steps
     return arguments

@@ -56,6 +56,7 @@ from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .tracking import WandbRun
 from .trainer import policy_trainer
+from .witness import Witness, plot_witness, training_witness
 
 
 # %% ../../nbs/training/10_grpo.ipynb #85ad82ed
@@ -70,7 +71,7 @@ class Training:
     log: list = field(repr=False, default_factory=list)
     # Rows of eval.jsonl: step, eval_reward, `eval_watch/…`, eval_alarms
     evals: list = field(repr=False, default_factory=list)
-    # How it ended: early, step, best_step, best_reward, judge_audit
+    # How it ended: early, step, best_step, chosen_by, judge, witness, …
     ending: dict = field(default_factory=dict)
 
     def __repr__(self):
@@ -86,6 +87,11 @@ class Training:
     def plot(self):
         "Learning curves: reward, principles, length, KL divergence"
         return plot_run(self.log, self.evals)
+
+    def plot_witness(self):
+        "Reward and witness against the step and √KL; `None` without a witness"
+        witness = self.ending.get("witness")
+        return plot_witness(self.evals, witness["judge"]) if witness else None
 
 
 # %% ../../nbs/training/10_grpo.ipynb #7be2d410
@@ -113,12 +119,50 @@ def _remarks(self: Training):
             f"reward {first['eval_reward']:.3f} at step {first['step']}, "
             f"{last['eval_reward']:.3f} at step {last['step']}."
         )
-    if self.ending.get("early"):
-        remarks.append(
-            f"Stopped early; the model is that of step {self.ending['best_step']} "
-            f"(reward {self.ending['best_reward']:.3f})."
-        )
+    remarks += _choice_remarks(self.ending) + _witness_remarks(self.ending)
     return remarks + [f"**Watch**, {alarm}" for alarm in self.alarms]
+
+
+# %% ../../nbs/training/10_grpo.ipynb #wgr00002
+def _choice_remarks(ending):
+    "Sentences on which step's model was kept, and why"
+    chosen_by, best = ending.get("chosen_by"), ending.get("best_step")
+    remarks = []
+    if ending.get("early"):
+        remarks.append(f"Stopped early, at step {ending['step']}.")
+    if chosen_by:
+        value = ending["best"]
+        remarks.append(
+            f"The model is that of step {best}, the best of those evaluated by "
+            f"{chosen_by} ({value:.3f})."
+        )
+    if chosen_by and best == 0:
+        remarks.append("**No step was better than the untrained model**: it is kept.")
+    return remarks
+
+
+def _witness_remarks(ending):
+    "Sentences on the witness"
+    witness = ending.get("witness")
+    if not witness:
+        return []
+    means = {int(step): mean for step, mean in witness["means"].items()}
+    shown = ", ".join(
+        f"{mean:.3f} at step {step}" for step, mean in means.items() if mean is not None
+    )
+    told = (
+        f"Trained on {ending['judge']}, witnessed by {witness['judge']} "
+        f"({witness['score']}; {witness['share']:.0%} of all verdicts): {shown}."
+    )
+    remarks = [told]
+    gain = witness.get("gain")
+    if gain:
+        remarks.append(
+            f"By the witness, step {gain['step']} is the best of {gain['among']}: "
+            f"{gain['observed']:+.3f} as measured, about {gain['expected']:+.3f} to be "
+            "expected on fresh prompts."
+        )
+    return remarks
 
 
 # %% ../../nbs/training/10_grpo.ipynb #6c3e8d92
@@ -161,6 +205,14 @@ class _Plan:
     system_prompt: str  # Name or text
     mix: RewardMix
     settings: GrpoSettings
+    witness: Witness | None = None
+
+    @property
+    def chosen_by(self):
+        "The metric by which a checkpoint is chosen; `None`: the last one is kept"
+        if self.witness is not None and self.witness.chooses:
+            return "eval_witness"
+        return "eval_reward" if self.settings.early_stopping else None
 
     def manifest(self):
         "What the manifest records"
@@ -182,6 +234,7 @@ class _Plan:
             reward_funcs=[func.__name__ for func in self.mix.reward_funcs],
             reward_func_weights=list(weights) if weights else None,
             policy_weight=self.mix.policy_weight,
+            **(self.witness.manifest() if self.witness else {}),
             **self.settings.acting(),
         )
 
@@ -222,6 +275,9 @@ def train(
     wandb_mode: str | None = None,  # 'online', 'offline', 'disabled'
     resume_from_checkpoint: str | Path | None = None,  # By default the newest
     live: bool = False,  # Draw learning curves while it trains, in a notebook
+    # A second judge of held-out responses, never a reward: it chooses the checkpoint
+    witness: str | Callable | None = None,
+    stop_on_alarm: bool = False,  # End when the reward rises and the witness falls
     **settings,  # Names of `GRPO_CONFIG` and `GRPO_OPTIONAL`
 ) -> Training:  # Raises `InputError` before anything is written
     "Train `model` on `scenarios` against `policy` with GRPO"
@@ -234,17 +290,34 @@ def train(
         reward_func_weights=reward_func_weights,
         policy_weight=policy_weight,
     )
+    held_out = _read_rows(eval_scenarios, system_prompt)
+    judge = make_judge(judge)
     plan = _Plan(
         model=str(model),
         rows=_read_rows(scenarios, system_prompt),
-        held_out=_read_rows(eval_scenarios, system_prompt),
-        judge=make_judge(judge),
+        held_out=held_out,
+        judge=judge,
         system_prompt=system_prompt,
         mix=mix,
         settings=chosen,
+        witness=training_witness(
+            witness, judge, mix, has_held_out=bool(held_out), stops=stop_on_alarm
+        ),
     )
+    if plan.chosen_by == "eval_witness":
+        _check_schedule(chosen)
     reporting = _Reporting(progress, live, wandb_project, wandb_mode)
     return _run_plan(plan, output_dir, reporting, resume_from_checkpoint)
+
+
+# %% ../../nbs/training/10_grpo.ipynb #wgr00003
+def _check_schedule(settings):
+    "`InputError` for a schedule that would follow the witness"
+    if settings.lr_scheduler_type == "reduce_lr_on_plateau":
+        raise InputError(
+            "`lr_scheduler_type='reduce_lr_on_plateau'`: would follow the `witness`, "
+            "which must not steer the training; use another schedule"
+        )
 
 
 # %% ../../nbs/training/10_grpo.ipynb #7a9e1c48
@@ -427,7 +500,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
     net, tokenizer = loaded
     settings = plan.settings
     rewards = Rewards(plan.judge, plan.mix)
-    args = settings.trl_config(run, evaluates=bool(plan.held_out))
+    args = settings.trl_config(run, bool(plan.held_out), plan.chosen_by)
     args.reward_weights = plan.mix.weights
     args.eval_on_start = args.eval_on_start and checkpoint is None
     missing = missing_callback(settings.max_missing_share, settings.num_iterations)
@@ -448,6 +521,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
         callbacks=callbacks,
     )
     trainer.attach(rewards, run)
+    trainer.witness = plan.witness
     trainer.missing = missing
     trainer.remove_callback(PrinterCallback)
     beta = beta_callback(trainer, settings)
@@ -475,17 +549,34 @@ def _save_model(trainer, plan, run):
         if adapter.exists():
             config = json.loads(adapter.read_text())
             write_json(adapter, config | {"base_model_name_or_path": plan.model})
-        state = trainer.state
-        ending = {
-            "early": state.global_step < state.max_steps,
-            "step": state.global_step,
-            "best_step": state.best_global_step,
-            "best_reward": state.best_metric,
-            "judge_audit": judge_line(plan.judge),
-        }
-        write_json(run / "ending.json", ending)
+        write_json(run / "ending.json", _ending(trainer, plan, run))
         os.replace(part, run / "model")
     trainer.accelerator.wait_for_everyone()
+
+
+# %% ../../nbs/training/10_grpo.ipynb #wgr00006
+def _ending(trainer, plan, run):
+    "How a run ended, for ending.json"
+    state = trainer.state
+    by_reward = plan.chosen_by != "eval_witness"
+    ending = {
+        "early": state.global_step < state.max_steps,
+        "step": state.global_step,
+        "best_step": state.best_global_step,
+        "best": state.best_metric,
+        "best_reward": state.best_metric if by_reward else None,
+        "chosen_by": None,
+        "judge": judge_name(plan.judge),
+        "judge_audit": judge_line(plan.judge),
+    }
+    if plan.chosen_by:
+        ending["chosen_by"] = "reward" if by_reward else plan.witness.name
+    if plan.witness is not None:
+        trained = len(read_log(run / "completions.jsonl"))
+        seen = len(read_log(run / "eval_completions.jsonl"))
+        share = {"share": seen / (trained + 2 * seen)}
+        ending["witness"] = plan.witness.summary() | share
+    return ending
 
 
 # %% ../../nbs/training/10_grpo.ipynb #ee0ac696

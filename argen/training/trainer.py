@@ -9,6 +9,7 @@ __all__ = ["policy_trainer"]
 
 # %% ../../nbs/training/09_trainer.ipynb #1dd693e0
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -165,7 +166,8 @@ class _RecordsCompletions:
             step = {"step": self.state.global_step}
             judged = [replace(one, row=one.row | step) for one in judged]
         self.unlogged[mode] += judged
-        if self.accelerator.is_main_process:
+        waits = mode == "eval" and self.witness is not None  # For its scores
+        if self.accelerator.is_main_process and not waits:
             append_jsonl(self.folder / file, [one.row for one in judged])
 
 
@@ -209,6 +211,7 @@ class _WatchesEvaluations:
     "A part of the trainer: what an evaluation saw, and what moved since the first one"
 
     first_watch = None  # The watch before training
+    witness = None  # A `Witness`
 
     def create_model_card(self, *args, **kw):
         "Write none: the manifest says more, and asks no service"
@@ -233,7 +236,10 @@ class _WatchesEvaluations:
             self._metrics["train"]["argen/beta"].append(self.beta)
         elif "eval_loss" in logs:
             self._metrics["eval"] |= _reward_metrics(judged, self.reward_func_names)
-            self._add_watch(logs, [one.row for one in judged])
+            rows = [one.row for one in judged]
+            self._add_watch(logs, rows)
+            if self.witness is not None:
+                self._hear(logs, rows)
         self.unlogged[mode] = []
         super().log(logs, start_time)
 
@@ -265,13 +271,83 @@ def _recorded_watch(file):
     return first | {"reward": first["eval_reward"]}
 
 
+# %% ../../nbs/training/09_trainer.ipynb #wtr00002
+class _HearsWitness:
+    "A part of the trainer: a second judge, and a choice that includes step 0"
+
+    def evaluate(self, *args, **kw):
+        "Evaluate; the untrained model may be the best one"
+        if self.witness is not None and not self.witness.steps:
+            kept = read_log(self.folder / "eval_completions.jsonl")
+            self.witness.recall([row for row in kept if "witness" in row])
+        with self._measuring_kl():
+            metrics = super().evaluate(*args, **kw)
+        if self.state.global_step == 0 and self.args.load_best_model_at_end:
+            self._keep_untrained(metrics[self.args.metric_for_best_model])
+        return metrics
+
+    @contextmanager
+    def _measuring_kl(self):
+        "Let TRL compare with the reference model, where there is one"
+        beta = self.beta
+        net = self.accelerator.unwrap_model(self.model)
+        has_reference = self.ref_model is not None or hasattr(net, "peft_config")
+        if self.witness is not None and has_reference:
+            self.beta = max(beta, 1e-12)
+        try:
+            yield
+        finally:
+            self.beta = beta
+
+    def _keep_untrained(self, value):
+        "Save the untrained model, as the best one so far"
+        state = self.state
+        state.best_metric = value
+        state.best_global_step = 0
+        state.best_model_checkpoint = os.path.join(self.args.output_dir, "checkpoint-0")
+        self._save_checkpoint(self.model, None)
+
+
+# %% ../../nbs/training/09_trainer.ipynb #wtr00003
+@patch
+def _hear(self: _WatchesEvaluations, logs, rows):
+    "Add what the witness says of an evaluation to its log line"
+    from accelerate.utils import broadcast_object_list
+
+    witness, step = self.witness, self.state.global_step
+    is_main = self.accelerator.is_main_process
+    said = [witness.judge_rows(rows) if is_main else None]
+    (judged,) = broadcast_object_list(said)
+    witness.recall(judged)
+    found = witness.metrics(step)
+    if is_main:
+        append_jsonl(self.folder / "eval_completions.jsonl", judged)
+    if "witness" not in found:
+        raise TrainingStopped(
+            f"step {step}: the witness {witness.name} gave no score; see "
+            "`witness_verdict` in eval_completions.jsonl, repair it, and start the "
+            "same command again"
+        )
+    logs |= {f"eval_{name}": value for name, value in found.items()}
+    alarm = witness.alarm(step)
+    if alarm:
+        logs["eval_alarms"] = [*logs["eval_alarms"], alarm]
+        self.control.should_training_stop |= witness.stops
+
+
 # %% ../../nbs/training/09_trainer.ipynb #ff2a5555
 def policy_trainer() -> type:
-    "TRL's `GRPOTrainer` with the three parts in front of it"
+    "TRL's `GRPOTrainer` with these parts in front of it"
     from trl import GRPOTrainer
 
     logging.getLogger("trl.trainer.grpo_trainer").addFilter(_hides_prompts)
-    parts = (_HidesJudgeLatency, _RecordsCompletions, _WatchesEvaluations, GRPOTrainer)
+    parts = (
+        _HearsWitness,
+        _HidesJudgeLatency,
+        _RecordsCompletions,
+        _WatchesEvaluations,
+        GRPOTrainer,
+    )
     return type("PolicyTrainer", parts, {"_tag_names": ["trl", "grpo"]})
 
 
