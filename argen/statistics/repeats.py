@@ -178,7 +178,8 @@ class BestOfMany:
     name: str | None = None  # The best by mean difference
     n_candidates: int
     observed: float | None = None  # Its difference from the baseline
-    expected: float | None = None  # On scenarios that it was not picked on
+    # On scenarios that it was not picked on; too low where one is truly better
+    expected: float | None = None
     flattery: float | None = None  # observed − expected
     low: float | None = None  # Of its difference; holds for all candidates at once
     high: float | None = None
@@ -193,7 +194,8 @@ class BestOfMany:
             f"{self.name} is the best of {self.n_candidates}, "
             "picked on the prompts it is measured with: "
             f"{self.observed:+.3f} as measured, "
-            f"about {self.expected:+.3f} to be expected on fresh prompts"
+            f"about {self.expected:+.3f} to be expected on fresh prompts "
+            "(a cautious estimate)"
         )
 
     def _repr_markdown_(self):
