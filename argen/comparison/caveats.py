@@ -234,21 +234,22 @@ def _missing_sentence(result) -> str | None:
 
 # %% ../../nbs/comparison/02_caveats.ipynb #861c0f0d
 def _length_sentence(result) -> str:
-    "What is left of its difference at equal length; it must be known"
+    "Its difference adjusted for length, which must be known; never as a cause"
     adjusted = result.adjusted
     longer = "longer" if adjusted.mean_length > 0 else "shorter"
     unsettled = ""
     if adjusted.extrapolated:
         unsettled = ", an extrapolation that these responses can't settle"
     return (
-        "between responses of equal length its difference from the baseline would be "
-        f"{adjusted}{unsettled}, not {result.differences['combined']}; its responses "
-        f"are {abs(adjusted.mean_length):.0f} {adjusted.unit} {longer}"
+        f"adjusted for length its difference from the baseline is {adjusted}"
+        f"{unsettled}, instead of {result.differences['combined']}; its responses are "
+        f"{abs(adjusted.mean_length):.0f} {adjusted.unit} {longer} (an adjustment "
+        "names no cause, and its interval is too narrow where responses ramble)"
     )
 
 
 def _length_undoes(result) -> bool:
-    "Is its difference not sure, or another, at equal length?"
+    "Is its difference not sure, or another, when adjusted for length?"
     adjusted = result.adjusted
     if not _is_sure(result) or adjusted is None or adjusted.low is None:
         return False

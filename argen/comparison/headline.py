@@ -29,9 +29,17 @@ MEANING = {  # Principle → in plain words
 }
 
 
+_NOTHING = 1e-12  # A difference that is only rounding
+
+
 def _is_shown(difference):
     "Is a difference more than chance?"
     return difference.excludes_zero and difference.corrected_p < 1 - difference.level
+
+
+def _never_varies(difference):
+    "Is a difference the same on every one of several prompts?"
+    return difference.n_pairs > 1 and difference.effect is None
 
 
 def _change(principle, difference):
@@ -39,6 +47,10 @@ def _change(principle, difference):
     name = f"{SCORES[principle]} ({MEANING[principle]})"
     if difference.mean is None:
         return f"{name} is not comparable"
+    if _never_varies(difference):
+        if abs(difference.mean) < _NOTHING:
+            return f"{name} is the same on every prompt"
+        return f"{name} differs by {difference.mean:+.3f} on every prompt"
     if not _is_shown(difference):
         return f"{name} shows no clear change ({difference.mean:+.3f})"
     direction = "rose" if difference.mean > 0 else "fell"
@@ -78,15 +90,18 @@ def _verdict(result, baseline):
     "The combined difference as a sentence"
     name, base = escape_markdown(result.name), escape_markdown(baseline)
     difference = result.differences["combined"]
+    if _never_varies(difference):
+        return _constant(name, base, difference)
     mean, n = difference.mean, f"{difference.n_pairs:,}"
     within = f"p {format_p(difference.corrected_p)}"
     if difference.low is not None:
         ends = f"{difference.low:+.3f} to {difference.high:+.3f}"
         within = f"{difference.level:.0%} interval {ends}, {within}"
     if not _is_shown(difference):
+        these = "This prompt" if difference.n_pairs == 1 else f"These {n} prompts"
         return (
-            f"These {n} prompts can't tell **{name}** from **{base}**: "
-            f"{mean:+.3f} ({within})."
+            f"{these} can't tell **{name}** from **{base}**: "
+            f"{mean:+.3f} ({within}{_disagreement(difference)})."
         )
     higher, more = ("higher", "more") if mean > 0 else ("lower", "less")
     return (
@@ -94,6 +109,34 @@ def _verdict(result, baseline):
         f"**{base}**: {abs(mean):.3f} {more}, on a scale from 0 to 1, "
         f"over the same {n} prompts ({within})."
     )
+
+
+# %% ../../nbs/comparison/05_headline.ipynb #62e9b3f8
+def _constant(name, base, difference):
+    "A difference that never varies, as a sentence"
+    n, mean = f"{difference.n_pairs:,}", difference.mean
+    if abs(mean) < _NOTHING:
+        return f"**{name}** and **{base}** score the same on each of {n} prompts."
+    more = "more" if mean > 0 else "less"
+    return (
+        f"**{name}** scores {abs(mean):.3f} {more} than **{base}** on each of {n} "
+        "prompts: a difference that never varies has no interval, and what other "
+        "prompts would show can't be said."
+    )
+
+
+def _disagreement(difference):
+    "Why a difference isn't shown where only one of interval and p would show it"
+    if difference.low is None:
+        if difference.n_pairs < MIN_SCENARIOS:
+            return f"; there is no interval below {MIN_SCENARIOS} prompts"
+        return "; these scores can't tell how far it varies"
+    alpha = 1 - difference.level
+    if difference.excludes_zero:
+        return f"; the interval excludes 0, but p is not below {alpha:.2g}"
+    if difference.corrected_p < alpha:
+        return f"; p is below {alpha:.2g}, but the interval includes 0"
+    return ""
 
 
 # %% ../../nbs/comparison/05_headline.ipynb #47f2b739

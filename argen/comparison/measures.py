@@ -178,7 +178,7 @@ def _violation_differences(parts, baselines, resampling):
 
 
 def _at_equal_length(mine, base, level):
-    "Difference of the combined score at equal length; `None` if no length is known"
+    "Combined difference adjusted for length; `None` if no length is known"
     gap = mine.scores.means["combined"] - base.scores.means["combined"]
     lengths = mine.lengths - base.lengths
     for unit in ("words", "tokens"):

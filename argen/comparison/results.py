@@ -51,7 +51,7 @@ class Result:
     difference_bounds: dict[str, Bounds] = field(default_factory=dict)
     # Score → 'tier' or 'scope' → its value → `PairedDifference`
     group_differences: dict = field(default_factory=dict)
-    adjusted: Adjusted | None = None  # Combined difference at equal length
+    adjusted: Adjusted | None = None  # Combined difference, for length
 
     @property
     def rows(self) -> list[dict]:

@@ -276,7 +276,7 @@ def _tier_table(comparison) -> str:
 # %% ../../nbs/comparison/06_tables.ipynb #1b69dda1
 _LENGTH = (
     "difference as measured",
-    "at equal length",
+    "adjusted for length",
     "difference in length",
     "score per 100 more",
     "score for being cut off",
@@ -284,7 +284,7 @@ _LENGTH = (
 
 
 def _length_cells(result):
-    "One model's difference at equal length"
+    "One model's difference adjusted for length"
     adjusted = result.adjusted
     if adjusted is None or adjusted.mean is None:
         return ["–"] * len(_LENGTH)
@@ -299,7 +299,7 @@ def _length_cells(result):
 
 
 def _length_table(comparison) -> str:
-    "Differences at equal length; empty where no length is known"
+    "Differences adjusted for length; empty where no length is known"
     if not any(result.adjusted for result in comparison.results):
         return ""
     return _model_table(comparison, _LENGTH, _length_cells, comparison.others)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from argen.statistics.intervals import (
     _DEFAULT,
+    MIN_SCENARIOS,
     Estimate,
     Resampling,
     _ends_text,
@@ -21,9 +22,15 @@ from argen.statistics.intervals import (
     _weighted_means,
     mean_interval,
 )
+from argen.statistics.scores import (
+    _as_scores,
+    _list_or_none,
+    _or_none,
+    column_means,
+    is_missing,
+)
 
 from .differences import PairedDifference, _differences, format_p
-from .scores import _as_scores, _list_or_none, column_means, is_missing
 
 
 # %% ../../nbs/statistics/06_repeats.ipynb #cee7f32c
@@ -175,10 +182,12 @@ def repeated(
 class BestOfMany:
     "The best of several candidates, and how optimistic its measured gain is"
 
+    # With fewer than eight pairs only the first three are known
     name: str | None = None  # The best by mean difference
     n_candidates: int
-    observed: float | None = None  # Its difference from the baseline
-    expected: float | None = None  # On scenarios that it was not picked on
+    observed: float | None = None  # Its difference from the baseline; `None`: no pairs
+    # On scenarios that it was not picked on; too low where one is truly better
+    expected: float | None = None
     flattery: float | None = None  # observed − expected
     low: float | None = None  # Of its difference; holds for all candidates at once
     high: float | None = None
@@ -189,11 +198,16 @@ class BestOfMany:
     def __str__(self):
         if self.observed is None:
             return "missing"
-        return (
+        measured = (
             f"{self.name} is the best of {self.n_candidates}, "
             "picked on the prompts it is measured with: "
-            f"{self.observed:+.3f} as measured, "
-            f"about {self.expected:+.3f} to be expected on fresh prompts"
+            f"{self.observed:+.3f} as measured"
+        )
+        if self.expected is None:
+            return f"{measured}, on too few prompts to say what to expect on fresh ones"
+        return (
+            f"{measured}, about {self.expected:+.3f} to be expected on fresh prompts "
+            "(a cautious estimate)"
         )
 
     def _repr_markdown_(self):
@@ -207,11 +221,18 @@ class BestOfMany:
 
 
 # %% ../../nbs/statistics/06_repeats.ipynb #4a989976
+def _lowest_first(values):
+    "An array in which what is missing is less than anything else"
+    import numpy as np
+
+    return np.where(np.isnan(values), -np.inf, values)
+
+
 def _picked_outside(counts, differences, means):
     "For each resample: mean of its best column, on the scenarios that were not drawn"
     import numpy as np
 
-    best = np.nan_to_num(means, nan=-np.inf).argmax(1)
+    best = _lowest_first(means).argmax(1)
     outside = _weighted_means((counts == 0).astype(float), differences)
     return outside[np.arange(len(counts)), best]
 
@@ -227,15 +248,45 @@ def _resampled_choice(differences, resampling):
     return np.concatenate(means), np.concatenate(outside)
 
 
+def _errors(means):
+    "Standard deviation of each column (resamples × columns); NaN where it never varies"
+    import numpy as np
+
+    seen = ~np.isnan(means)
+    squares = np.where(seen, (means - column_means(means)) ** 2, 0)
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(squares.sum(0) / seen.sum(0))
+    return np.where(errors > 1e-12, errors, np.nan)
+
+
 def _simultaneous(deviations, errors, level):
     "Half-width of each column's interval, wide enough to hold for all at once"
     import numpy as np
 
-    errors = np.where(errors > 0, errors, np.nan)
-    if np.isnan(errors).all():
-        return errors
-    furthest = np.nanmax(np.abs(deviations) / errors, 1)
-    return np.nanquantile(furthest, level) * errors
+    furthest = _lowest_first(np.abs(deviations) / errors).max(1)
+    furthest = furthest[np.isfinite(furthest)]
+    if not len(furthest):
+        return np.full_like(errors, np.nan)
+    return np.quantile(furthest, level) * errors
+
+
+# %% ../../nbs/statistics/06_repeats.ipynb #49fbda0a
+def _allowed_for(gains, observed, best, resampling):
+    "What the choice of the column `best` did to its gain: fields of `BestOfMany`"
+    means, outside = _resampled_choice(gains, resampling)
+    deviations = means - observed
+    as_good = (_lowest_first(deviations).max(1) >= observed[best]).sum()
+    expected = _or_none(column_means(outside[:, None])[0])
+    reach = _simultaneous(deviations, _errors(means), resampling.level)[best]
+    gain = float(observed[best])
+    low, high = _list_or_none([gain - reach, gain + reach])
+    return {
+        "expected": expected,
+        "flattery": None if expected is None else gain - expected,
+        "low": low,
+        "high": high,
+        "p": float((1 + as_good) / (resampling.n_resamples + 1)),
+    }
 
 
 # %% ../../nbs/statistics/06_repeats.ipynb #1cd6fe41
@@ -258,22 +309,14 @@ def best_of_many(
     if not len(gains):
         return BestOfMany(n_candidates=len(names), level=level)
     best = int(np.nanargmax(observed))
-    means, outside = _resampled_choice(gains, resampling)
-    deviations = means - observed
-    as_good = (np.nanmax(deviations, 1) >= observed[best]).sum()
-    gain, expected = float(observed[best]), float(np.nanmean(outside))
-    reach = _simultaneous(deviations, np.nanstd(means, 0), level)[best]
-    low, high = _list_or_none([gain - reach, gain + reach])
     n_pairs = int((~np.isnan(gains[:, best])).sum())
-    return BestOfMany(
+    found = BestOfMany(
         name=names[best],
         n_candidates=len(names),
-        observed=gain,
-        expected=expected,
-        flattery=gain - expected,
-        low=low,
-        high=high,
-        p=float((1 + as_good) / (resampling.n_resamples + 1)),
+        observed=float(observed[best]),
         n_pairs=n_pairs,
         level=level,
     )
+    if n_pairs < MIN_SCENARIOS:
+        return found
+    return replace(found, **_allowed_for(gains, observed, best, resampling))

@@ -63,10 +63,10 @@ def missing_bounds(
 # %% ../../nbs/statistics/05_robustness.ipynb #7b50c1cb
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjusted(_Interval):
-    "A paired difference between responses of equal length, equally often cut off"
+    "A paired difference adjusted by regression for length and for being cut off"
 
     mean: float | None = None  # `None` with too few pairs, or one length for all
-    low: float | None = None  # Of the interval
+    low: float | None = None  # Of the interval; `None` where the fit leaves no error
     high: float | None = None
     p: float | None = None  # Two-sided
     unadjusted: float | None = None  # Plain mean difference of the same pairs
@@ -84,7 +84,7 @@ class Adjusted(_Interval):
             return f"**missing** · {self.n_pairs} pairs"
         length = f"responses {self.mean_length:+.0f} {self.unit}"
         text = (
-            f"**{self}** at equal length · unadjusted {self.unadjusted:+.3f} · "
+            f"**{self}** adjusted for length · unadjusted {self.unadjusted:+.3f} · "
             f"{length}, {self.per_100:+.3f} for each 100 · p {format_p(self.p)} · "
             f"{self.n_pairs} pairs, {self.n_dropped} dropped"
         )
@@ -129,16 +129,16 @@ def _regression(differences, terms, level):
     from statsmodels.regression.linear_model import OLS
 
     fit = OLS(differences, design).fit(cov_type="HC3", use_t=True)
-    low, high = _list_or_none(fit.conf_int(1 - level)[0])
     mean, per_100, *truncated = _list_or_none(fit.params)
-    return {
+    found = {
         "mean": mean,
-        "low": low,
-        "high": high,
-        "p": _or_none(fit.pvalues[0]),
         "per_100": per_100,
         "truncated": truncated[0] if truncated else None,
     }
+    if np.abs(fit.resid).max() < 1e-12:
+        return found  # A fit without error says nothing of other prompts
+    low, high = _list_or_none(fit.conf_int(1 - level)[0])
+    return found | {"low": low, "high": high, "p": _or_none(fit.pvalues[0])}
 
 
 # %% ../../nbs/statistics/05_robustness.ipynb #5b06d4da
@@ -150,7 +150,7 @@ def length_adjusted(
     unit: str = "words",  # Of length
     level: float = 0.95,  # Of the interval, in (0, 1)
 ) -> Adjusted:
-    "The difference at equal length and truncation"
+    "The difference adjusted for length and truncation; an adjustment, not a cause"
     import numpy as np
 
     differences, lengths = np.asarray(differences), np.asarray(lengths)
