@@ -27,7 +27,7 @@ from ..errors import require
 from ..judge.rankings import JudgeRankings, judge_rankings
 from ..labeling.plans import Plan
 from ..models.names import model_label
-from ..policy import PUBLISHED, Policy
+from ..policy import Policy
 from ..records import PRINCIPLES, SCORES
 from ..runs import versions
 from ..settings import check_numbers
@@ -259,7 +259,7 @@ def compare(
             labels,
             plan=label_plan,
             known=known,
-            policy=policy or PUBLISHED,
+            policy=policy,
             level=level,
         )
     rescored = policy is not None

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from argen.judge.agreement import (
     JudgeCard,
+    _interval,
     _rank_correlation,
     judge_card,
     krippendorff_alpha,
@@ -33,12 +34,13 @@ from argen.statistics.regression import (
     saved_text,
 )
 
-from ..errors import InputError, require
+from ..errors import require
 from ..files import read_jsonl
 from ..labeling.plans import Plan, read_plan
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
-from ..records import SCORES, VERDICT_FIELDS, Response, Scenario
+from ..records import SCORES, VERDICT_FIELDS, Response, Scenario, field_problem
+from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.scores import ScenarioScores, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from .results import Result, _Labels
@@ -81,6 +83,15 @@ def _check_row(row, where):
         verdict is None or isinstance(verdict, Mapping),
         f"{where}: `verdict` is {type(verdict).__name__}; it must be an object or null",
     )
+    for name, kind in _KINDS.items():
+        value = (verdict or {}).get(name)
+        problem = None if value is None else field_problem(value, kind)
+        require(problem is None, f"{where}: `{name}`: {problem}; correct the label")
+
+
+_KINDS = {
+    name: kind for kinds in VERDICT_FIELDS.values() for name, kind in kinds.items()
+}
 
 
 # %% ../../nbs/comparison/12_people.ipynb #3a063ac7
@@ -146,12 +157,7 @@ def _label_frame(labels, known, policy):
     rows = []
     for given in labels:
         tier, scope = known.tier.get(given.prompt), known.scope.get(given.prompt)
-        try:
-            scores = score(given.verdict or {}, tier, scope, policy)
-        except ValueError as error:
-            raise InputError(
-                f"`labels`: {given.person}, item {given.unit}: {error}"
-            ) from None
+        scores = score(given.verdict or {}, tier, scope, policy)
         row = {name: getattr(given, name) for name in Label.__slots__}
         rows.append(row | {name: getattr(scores, name) for name in SCORES})
     frame = pd.DataFrame(rows)
@@ -301,12 +307,15 @@ class Agreement:
     alpha: float | None  # Krippendorff's, of scores; `None` where it isn't defined
     apart: float | None  # Mean distance between two scores of a response, in [0, 1]
     correlation: float | None = None  # Spearman's, of two raters
+    low: float | None = None  # Of alpha's 95 % interval; `None` below 8 prompts
+    high: float | None = None
 
     def __str__(self):
         if not self.n:
             return "no response scored twice"
         alpha = "undefined" if self.alpha is None else f"{self.alpha:.2f}"
-        return f"alpha {alpha}, {self.apart:.2f} apart, {self.n} responses"
+        ends = "" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"alpha {alpha}{ends}, {self.apart:.2f} apart, {self.n} responses"
 
 
 def _mean_distance(ratings):
@@ -321,60 +330,79 @@ def _mean_distance(ratings):
     return float(np.nanmean(known, 0).mean()) if known.size else None
 
 
-def _agreement(table) -> Agreement:
-    "Agreement of the columns of a frame (responses × raters)"
-    ratings = table.to_numpy(float).T
+def _alpha_interval(ratings, prompts):
+    "95 % interval of alpha, over resamples of prompts"
+    if prompts.nunique() < MIN_SCENARIOS:
+        return None, None
+
+    def alpha(rows):
+        return krippendorff_alpha(ratings[:, rows])
+
+    return _interval(alpha, prompts, n_resamples=200, seed=0)
+
+
+def _agreement(table, prompts) -> Agreement:
+    "Agreement of the columns of a frame (responses × raters); `prompts` are of units"
     twice = table[table.notna().sum(axis=1) > 1]
+    ratings = twice.to_numpy(float).T
+    if not len(twice):
+        return Agreement(0, None, None)
     correlation = None
     if table.shape[1] == 2:
-        correlation = _rank_correlation(*twice.to_numpy(float).T)
+        correlation = _rank_correlation(*ratings)
+    units = twice.index.get_level_values("unit")
+    low, high = _alpha_interval(ratings, prompts[units])
     return Agreement(
         n=len(twice),
-        alpha=krippendorff_alpha(ratings) if len(twice) > 1 else None,
+        alpha=krippendorff_alpha(ratings),
         apart=_mean_distance(ratings),
         correlation=correlation,
+        low=low,
+        high=high,
     )
 
 
 # %% ../../nbs/comparison/12_people.ipynb #6de10f0e
+def _prompts(labels):
+    "Prompt of each unit, as a pandas Series"
+    return labels.groupby("unit").prompt.first()
+
+
 def _between_people(labels):
     "Score → `Agreement` between people, on what was asked once"
-    first = labels[~labels.is_repeat]
-    return {
-        name: _agreement(first.pivot_table(name, "unit", "person", dropna=False))
-        for name in SCORES
-    }
+    first, prompts = labels[~labels.is_repeat], _prompts(labels)
+    found = {}
+    for name in SCORES:
+        table = first.pivot_table(name, "unit", "person", dropna=False)
+        found[name] = _agreement(table, prompts)
+    return found
 
 
 def _with_themselves(labels):
     "Score → `Agreement` of each person with the same person, asked again"
-    keys = ["unit", "person"]
-    return {
-        name: _agreement(labels.pivot_table(name, keys, "is_repeat", dropna=False))
-        for name in SCORES
-    }
+    found, prompts = {}, _prompts(labels)
+    for name in SCORES:
+        table = labels.pivot_table(name, ["unit", "person"], "is_repeat", dropna=False)
+        found[name] = _agreement(table, prompts)
+    return found
 
 
 def _with_judge(results, matched):
     "Score → `Agreement` of the mean label and the judge, over all results of a judge"
     import pandas as pd
 
-    tables = []
-    for result in results:
-        labels = matched[result.name]
-        people = _means_by_unit(labels)
-        place = labels.groupby("unit").place.first().reindex(people.index)
-        for name in SCORES:
-            judged = result.column(f"{name}_score").astype(float).to_numpy()[place]
-            columns = {"score": name, "people": people[name], "judge": judged}
-            tables.append(pd.DataFrame(columns))
-    every = pd.concat(tables, ignore_index=True)
-    by_score = every.groupby("score")
-    return {
-        name: _agreement(by_score.get_group(name)[["people", "judge"]])
-        for name in SCORES
-        if name in by_score.groups
-    }
+    labels = pd.concat([matched[result.name] for result in results])
+    people = _means_by_unit(labels)
+    found = {}
+    for name in SCORES:
+        judged = []
+        for result in results:
+            units = matched[result.name].groupby("unit").place.first()
+            scores = result.column(f"{name}_score").astype(float)
+            judged.append(pd.Series(scores.to_numpy()[units], units.index))
+        columns = {"people": people[name], "judge": pd.concat(judged)}
+        found[name] = _agreement(pd.DataFrame(columns), _prompts(labels))
+    return found
 
 
 # %% ../../nbs/comparison/12_people.ipynb #5735b649
@@ -390,14 +418,13 @@ def _card(judge, results, matched) -> JudgeCard | None:
             scenario = Scenario(row.get("prompt") or given.prompt)
             scenario.tier, scenario.scope = row.get("tier"), row.get("scope")
             pairs.append((scenario, Response(row.get("response") or "")))
-            verdicts.append({name: row.get(name) for name in _FIELDS})
-            others.append({name: given.verdict.get(name) for name in _FIELDS})
+            verdicts.append({name: row.get(name) for name in _KINDS})
+            others.append({name: given.verdict.get(name) for name in _KINDS})
     if not pairs:
         return None
-    return judge_card(pairs, verdicts, others, judge=judge, other="people")
-
-
-_FIELDS = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
+    return judge_card(
+        pairs, verdicts, others, judge=judge, other="people", n_resamples=0
+    )
 
 
 # %% ../../nbs/comparison/12_people.ipynb #c15909ef
@@ -535,7 +562,11 @@ def _found_by_result(labeling, results, judged, baselines):
             reasons.append(reason)
             continue
         gaps = judged[name].means - judged[baseline].means
-        estimates[name] = labeling.estimates(result, base, gaps, strata)
+        found = labeling.estimates(result, base, gaps, strata)
+        if not found:
+            reasons.append(f"no scenario has labels for both {name} and {baseline}")
+            continue
+        estimates[name] = found
         for one in (base, result):
             bias.setdefault(one.name, labeling.bias(one, strata))
     found = {"estimates": estimates, "bias": bias}
@@ -582,7 +613,7 @@ def people_labels(
     *,
     plan: str | Path | Plan | None = None,  # By which they were drawn, or its file
     known: _Labels,  # Tier and scope of the prompts
-    policy: Policy = PUBLISHED,  # That scored the judge's verdicts
+    policy: Policy | None = None,  # That all was scored again by; `None`: as it is
     level: float = 0.95,  # Of the intervals, in (0, 1)
 ) -> People:  # Raises `InputError` for labels that can't be read or scored
     "What people's labels say of a comparison"
@@ -593,7 +624,9 @@ def people_labels(
         "`label_plan` is of pairs; preferences are no scores, so give a plan of single "
         "responses",
     )
-    _check_policies(results, policy)
+    if policy is None:
+        policy = PUBLISHED
+        _check_policies(results, policy)
     labeling = _join(results, labels, plan, known, policy, level)
     return People(
         **_found_by_result(labeling, results, judged, baselines),
@@ -609,8 +642,10 @@ def people_sentence(
 ) -> str:  # Markdown; empty without an estimate of the combined score
     "What labels say of one model's combined difference"
     estimate = people.estimates.get(name, {}).get("combined")
-    if estimate is None or estimate.mean is None:
+    if estimate is None:
         return ""
+    if estimate.mean is None:
+        return f"People's labels give no estimate: {estimate.reason}."
     alone = estimate.alone
     who = f"By people's labels of {alone.n_labeled} of {alone.n_scenarios} scenarios"
     if estimate.low is None:
@@ -671,8 +706,10 @@ def _estimate_table(people):
     for name, estimates in people.estimates.items():
         for which, estimate in estimates.items():
             rows.append(_estimate_row(people, name, which, estimate))
-    for name in people.bias.keys() - people.estimates.keys():
-        for which, bias in people.bias[name].items():
+    for name, by_score in people.bias.items():
+        if name in people.estimates:
+            continue
+        for which, bias in by_score.items():
             row = [escape_markdown(name), SCORES[which], *"––––", str(bias)]
             rows.append(row)
     return markdown_table(_ESTIMATES, rows) if rows else None
@@ -696,9 +733,9 @@ def _agreement_table(people):
 _READING_ESTIMATES = (
     "*Labels and judge*: the difference from the baseline, from labels of a random "
     "part and the judge's verdicts of all (the regression estimate; Student's "
-    "interval). *Saved*: share of the labels that the same interval would need more "
-    "without the judge. *Label − judge*: how much higher people score this model's "
-    "responses than the judge does."
+    "interval). *Saved*: share of the labels that an interval as narrow would have "
+    "needed in addition without the judge. *Label − judge*: how much higher people "
+    "score this model's responses than the judge does."
 )
 _READING_AGREEMENT = (
     "Alpha is Krippendorff's: 1 is perfect agreement, 0 is chance. *Apart* is the mean "
