@@ -41,7 +41,7 @@ class Question:
 
     field: str
     title: str
-    group: str  # Its principle; '' for a pair
+    group: str  # Title of its principle; '' for a pair
     help: str  # The question in full
     options: tuple  # Values, in the order of their keys
     labels: tuple[str, ...]  # What is said of each
@@ -57,8 +57,15 @@ REASONS = ("outside my field", "not enough to go by", "can't be read")
 _KINDS = {
     field: kind for kinds in VERDICT_FIELDS.values() for field, kind in kinds.items()
 }
+_PRINCIPLE_TITLES = {
+    "ahimsa": "Ahimsa: avoid harm",
+    "dharma": "Dharma: stay in scope",
+    "helpfulness": "Helpfulness: serve the patient",
+}
 _GROUPS = {
-    field: principle for principle, kinds in VERDICT_FIELDS.items() for field in kinds
+    field: _PRINCIPLE_TITLES[principle]
+    for principle, kinds in VERDICT_FIELDS.items()
+    for field in kinds
 }
 
 

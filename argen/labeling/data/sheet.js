@@ -391,8 +391,7 @@ function drawQuestions(values) {
   sheet.questions.forEach((question, number) => {
     if (question.group !== group) {
       group = question.group;
-      const text = group[0].toUpperCase() + group.slice(1);
-      drawn.push(make("p", { classes: "group", text }));
+      drawn.push(make("p", { classes: "group", text: group }));
     }
     drawn.push(drawQuestion(question, number, values));
   });
