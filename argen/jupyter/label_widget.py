@@ -45,7 +45,7 @@ def _status(labeling: Labeling) -> str:
 
 # %% ../../nbs/jupyter/02_label_widget.ipynb #50d4985e
 _KEYS = "1–5: answer · j k: question · n p: item · x: can't judge"
-_FULL = {"width": "100%"}
+_FULL = {"width": "auto"}
 
 
 def _buttons(question: Question) -> widgets.ToggleButtons:
