@@ -32,7 +32,7 @@ from ..errors import InputError, require
 from ..files import append_jsonl, drop_torn_line, read_jsonl, user_path
 from ..records import VERDICT_FIELDS, field_problem
 from ..runs import now
-from .plans import Item, Plan, read_plan
+from .plans import Item, Plan, as_plan, beside
 
 
 # %% ../../nbs/labeling/02_presses.ipynb #0909860c
@@ -368,12 +368,7 @@ def label(
     path: str | Path | None = None,  # For the presses; by default beside the plan
 ) -> Labeling:  # Shows itself in Jupyter; raises `InputError` for a damaged file
     "Label the items of a plan in a notebook; made again, it continues"
-    if not isinstance(plan, Plan):
-        place = user_path(plan)
-        plan = read_plan(place)
-        path = path or Path(place).with_name("presses.jsonl")
-    require(path, "`path`: name a file for the presses, since the plan is no file")
-    return Labeling(plan, person, path)
+    return Labeling(as_plan(plan), person, beside(plan, path, "presses.jsonl"))
 
 
 @patch

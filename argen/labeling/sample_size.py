@@ -1,4 +1,4 @@
-"""From a pilot: how many scenarios must be labeled for an interval that is narrow enough
+"""From a pilot: how many scenarios must be labeled for a narrow enough interval
 
 Docs: https://argen-dev.github.io/argen/labeling/sample_size.html.md"""
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from ..errors import InputError, require
+from ..errors import require
 from ..policy import PUBLISHED, Policy, score
 from ..settings import check_numbers
 from ..statistics.intervals import MIN_SCENARIOS
