@@ -30,7 +30,7 @@ from ..files import read_jsonl, write_jsonl
 from ..judge.agreement import krippendorff_alpha
 from ..records import PRINCIPLES, VERDICT_FIELDS, Verdict, content_hash
 from ..tables import escape_markdown, markdown_table, visible
-from .plans import Item, Plan
+from .plans import Item, Plan, as_plan
 
 
 # %% ../../nbs/labeling/05_people.ipynb #9f58c602
@@ -239,10 +239,11 @@ class LabelImport:
 
 
 def import_labels(
-    plan: Plan,
+    plan: Plan | str | Path,  # A plan, or its file
     paths: Sequence[str | Path],  # What sheets saved (.json), or presses (.jsonl)
 ) -> LabelImport:  # Raises `InputError` for what doesn't belong to the plan
     "Presses as labels; items that aren't finished are counted, and no label"
+    plan = as_plan(plan)
     require(paths, "`paths` is empty; give the files that people sent")
     labels, begun = [], {}
     for person, items in _by_person(plan, paths).items():

@@ -10,6 +10,8 @@ __all__ = [
     "KINDS",
     "Item",
     "Plan",
+    "as_plan",
+    "beside",
     "preference_question",
     "read_plan",
     "rubric_questions",
@@ -25,7 +27,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..evaluation.responses import read_json_file
-from ..files import write_json
+from ..files import user_path, write_json
 from ..judge.prompt import RUBRIC
 from ..records import PRINCIPLES, content_hash
 from ..runs import now
@@ -306,3 +308,24 @@ def _check_plan(plan: Plan, data: Mapping, path):
             known and fits,
             f"{path}: item {item.id} doesn't fit the plan; draw the plan again",
         )
+
+
+# %% ../../nbs/labeling/00_plans.ipynb #d4202619
+def as_plan(
+    plan: Plan | str | Path,  # A plan, or its file
+) -> Plan:
+    "The plan itself"
+    return plan if isinstance(plan, Plan) else read_plan(plan)
+
+
+def beside(
+    plan: Plan | str | Path,  # A plan, or its file
+    path: str | Path | None,  # As given; `None` for the default
+    name: str,  # Of the default file
+) -> Path:  # Raises `InputError` when there is neither
+    "A file as given, or by default one beside the plan's"
+    if path is None:
+        is_file = not isinstance(plan, Plan)
+        require(is_file, f"`path`: name a file such as {name}, since the plan is none")
+        return Path(user_path(plan)).with_name(name)
+    return Path(user_path(path))

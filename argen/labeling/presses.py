@@ -14,6 +14,7 @@ __all__ = [
     "answers_by_item",
     "check_item",
     "check_press",
+    "label",
     "person_code",
     "questions",
     "read_presses",
@@ -31,7 +32,7 @@ from ..errors import InputError, require
 from ..files import append_jsonl, drop_torn_line, read_jsonl, user_path
 from ..records import VERDICT_FIELDS, field_problem
 from ..runs import now
-from .plans import Item, Plan
+from .plans import Item, Plan, as_plan, beside
 
 
 # %% ../../nbs/labeling/02_presses.ipynb #0909860c
@@ -358,3 +359,29 @@ def press(
         press = check_press(self.plan, row, "press")
         append_jsonl(self.path, [press])
         self.answers.take(press)
+
+
+# %% ../../nbs/labeling/02_presses.ipynb #3684c69e
+def label(
+    plan: Plan | str | Path,  # A plan, or its file
+    person: str,  # Name or code of who labels
+    path: str | Path | None = None,  # For the presses; by default beside the plan
+) -> Labeling:  # Shows itself in Jupyter; raises `InputError` for a damaged file
+    "Label the items of a plan in a notebook; made again, it continues"
+    return Labeling(as_plan(plan), person, beside(plan, path, "presses.jsonl"))
+
+
+@patch
+def widget(self: Labeling):
+    "The form, for a live notebook"
+    from argen.jupyter.label_widget import widget_of
+
+    return widget_of(self)
+
+
+@patch
+def _ipython_display_(self: Labeling):
+    "Show the form"
+    from IPython.display import display
+
+    display(self.widget())

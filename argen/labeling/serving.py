@@ -19,9 +19,9 @@ from urllib.parse import parse_qs, urlsplit
 from fastcore.basics import patch
 
 from ..errors import InputError
-from ..files import append_jsonl, drop_torn_line, user_path
+from ..files import append_jsonl, drop_torn_line
 from ..settings import check_numbers
-from .plans import Plan
+from .plans import Plan, as_plan, beside
 from .presses import check_press, person_code, read_presses
 from .sheets import sheet_html
 
@@ -35,16 +35,17 @@ class LabelServer:
 
     def __init__(
         self,
-        plan: Plan,
-        path: str | Path,  # JSONL file that presses are appended to
-        port: int = 0,  # 0 takes a free one
+        plan: Plan | str | Path,  # A plan, or its file
+        # JSONL file that presses go to; by default presses.jsonl beside the plan
+        path: str | Path | None = None,
+        port: int = 0,  # Of this computer; 0 takes a free one
     ):
         check_numbers(port=port)
-        self.plan = plan
-        self.path = Path(user_path(path))
+        self.plan = as_plan(plan)
+        self.path = beside(plan, path, "presses.jsonl")
         drop_torn_line(self.path)
-        self.presses = read_presses(plan, self.path)
-        self.page = sheet_html(plan, served=True).encode()
+        self.presses = read_presses(self.plan, self.path)
+        self.page = sheet_html(self.plan, served=True).encode()
         self.secret = secrets.token_urlsafe(16)
         self.lock = threading.Lock()
         self._listen(port)
@@ -56,6 +57,14 @@ class LabelServer:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+    def wait(self):
+        "Until the user presses Ctrl-C"
+        try:
+            while self.thread.is_alive():
+                self.thread.join(1)
+        except KeyboardInterrupt:
+            return
 
     @property
     def url(self) -> str:
