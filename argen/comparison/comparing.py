@@ -25,7 +25,6 @@ from argen.comparison.results import (
 
 from ..errors import require
 from ..judge.rankings import JudgeRankings, judge_rankings
-from ..labeling.people import LabelImport
 from ..labeling.plans import Plan
 from ..models.names import model_label
 from ..policy import Policy
@@ -232,11 +231,7 @@ def compare(
     seed: int = 0,  # Same seed, same numbers
     failed: Mapping[str, str] | None = None,  # Models without a result → why
     seeds: Mapping[str, Sequence] | None = None,  # Recipe → its runs, by position/name
-    labels: str
-    | Path
-    | LabelImport
-    | Iterable
-    | None = None,  # By people: `read_labels`
+    labels: str | Path | Iterable | None = None,  # By people: see `read_labels`
     label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
 ) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
     "Rank results on the prompts they share, with differences from the baseline"

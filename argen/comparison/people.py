@@ -20,13 +20,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from argen.judge.agreement import (
-    JudgeCard,
-    _interval,
-    _rank_correlation,
-    judge_card,
-    krippendorff_alpha,
-)
 from argen.statistics.regression import (
     LabeledMean,
     RegressionEstimate,
@@ -36,7 +29,6 @@ from argen.statistics.regression import (
 )
 
 from ..errors import require
-from ..labeling.people import LabelImport, PersonLabel, read_person_labels
 from ..labeling.plans import Item, Plan, read_plan
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
@@ -48,8 +40,10 @@ from .results import Result, _Labels
 
 
 # %% ../../nbs/comparison/12_people.ipynb #6676f8ea
-def _read_labels(labels) -> list[PersonLabel]:
+def _read_labels(labels) -> list:
     "Labels of single responses; `InputError` for none, or for preferences"
+    from argen.labeling.people import LabelImport, PersonLabel, read_person_labels
+
     if isinstance(labels, (str, Path)):
         labels = read_person_labels(labels)
     elif isinstance(labels, LabelImport):
@@ -74,8 +68,8 @@ def _read_plan(plan, labels) -> Plan | None:
     "The plan that is given, or that came with the labels"
     if isinstance(plan, (str, Path)):
         plan = read_plan(plan)
-    if plan is None and isinstance(labels, LabelImport):
-        plan = labels.plan
+    if plan is None:
+        plan = getattr(labels, "plan", None)  # Of a `LabelImport`
     require(
         plan is None or plan.kind == "single",
         "`label_plan` is of pairs; preferences are no scores, so give a plan of single "
@@ -88,13 +82,13 @@ def _read_plan(plan, labels) -> Plan | None:
 class GivenLabels:
     "Labels by people and the plan that they were drawn by, read and checked"
 
-    labels: list[PersonLabel]
+    labels: list  # `PersonLabel`s
     plan: Plan | None  # `None`: nobody knows how they were chosen
 
 
 def read_labels(
-    # A file of labels, what `import_labels` returned, or `PersonLabel`s
-    labels: str | Path | LabelImport | Iterable[PersonLabel],
+    # A file of labels, the `LabelImport` of `import_labels`, or `PersonLabel`s
+    labels: str | Path | Iterable,
     plan: str | Path | Plan | None = None,  # By which they were drawn, or its file
 ) -> GivenLabels:  # `InputError` for what can't be read, and for preferences
     "Labels by people for `compare`"
@@ -307,6 +301,8 @@ def _mean_distance(ratings):
 
 def _alpha_interval(ratings, prompts):
     "95 % interval of alpha, over resamples of prompts"
+    from argen.judge.agreement import _interval, krippendorff_alpha
+
     if prompts.nunique() < MIN_SCENARIOS:
         return None, None
 
@@ -318,6 +314,8 @@ def _alpha_interval(ratings, prompts):
 
 def _agreement(table, prompts) -> Agreement:
     "Agreement of the columns of a frame (responses × raters); `prompts` are of units"
+    from argen.judge.agreement import _rank_correlation, krippendorff_alpha
+
     twice = table[table.notna().sum(axis=1) > 1]
     ratings = twice.to_numpy(float).T
     if not len(twice):
@@ -381,8 +379,10 @@ def _with_judge(results, matched):
 
 
 # %% ../../nbs/comparison/12_people.ipynb #5735b649
-def _card(judge, results, matched) -> JudgeCard | None:
-    "The judge's card against people, over all labels with a verdict"
+def _card(judge, results, matched):
+    "The `JudgeCard` against people, over all labels with a verdict; `None` without any"
+    from argen.judge.agreement import judge_card
+
     pairs, verdicts, others = [], [], []
     for result in results:
         rows = result.rows
@@ -414,7 +414,7 @@ class People:
     estimates: dict[str, dict[str, RegressionEstimate]]
     # Name of a result → score → label − judge
     bias: dict[str, dict[str, LabeledMean]]
-    cards: dict[str, JudgeCard]  # By judge: field by field
+    cards: dict  # Judge → `JudgeCard` against people, field by field
     with_judge: dict[str, dict[str, Agreement]]  # Judge → score → agreement with people
     between: dict[str, Agreement]  # By score: people with each other
     repeats: dict[str, Agreement]  # By score: people with themselves
@@ -632,7 +632,7 @@ def _counted(people):
 # %% ../../nbs/comparison/12_people.ipynb #cce936b8
 def _estimate_row(people, name, which, estimate):
     "One model and score: estimate, its parts, and the judge's bias"
-    saved = "–" if estimate.saved is None else f"{max(estimate.saved, 0):.0%}"
+    saved = "–" if estimate.saved is None else f"{estimate.saved:.0%}"
     judged = "–" if estimate.judged is None else f"{estimate.judged:+.3f}"
     bias = people.bias.get(name, {}).get(which)
     return [
