@@ -25,6 +25,7 @@ FLOORS = [
     "auditing",
     "training",
     "evaluation",
+    "labeling",
     "comparison",
     "jupyter",
     "command_line",

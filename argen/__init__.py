@@ -9,6 +9,7 @@ from .errors import InputError
 from .evaluation.results import Evaluation, read_evaluation
 from .evaluation.run import evaluate
 from .judge.judges import make_judge
+from .labeling.presses import label
 from .policy import PUBLISHED, Policy, score
 from .progress import ProgressBars
 from .records import Response, Scenario, Scores, Verdict, read_scenarios
@@ -35,6 +36,7 @@ __all__ = [
     "compare_models",
     "evaluate",
     "generate",
+    "label",
     "make_judge",
     "process",
     "read_evaluation",

@@ -78,8 +78,10 @@ def main(
 ) -> int:  # 0 done, 1 failures, 2 bad input or usage, 130 stopped by the user
     "Run the `argen` command"
     words = list(sys.argv[1:] if words is None else words)
-    if words and words[0] in COMMANDS:
-        return _run(words[0], words[1:])
+    for n_words in (2, 1):  # `label plan` is a command of two words
+        name = " ".join(words[:n_words])
+        if name in COMMANDS:
+            return _run(name, words[n_words:])
     _overview().parse_args(words)
     return 0
 

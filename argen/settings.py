@@ -239,6 +239,10 @@ RANGES = {  # Parameter → the numbers that it may have
     "duplicate_threshold": _positive_share,
     # Comparison and audit
     "per_class": _count,
+    # Labels by people
+    "repeat_share": Range(0, 0.5),
+    "half_width": Range(0, 1, above=True),
+    "port": Range(0, 65_535, whole=True),
     "pipeline_delay": _seconds,
     "max_concurrent_models": _at_once,
     "level": Range(0, 1, above=True, below=True),

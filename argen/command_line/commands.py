@@ -1,4 +1,4 @@
-"""The seven commands of `argen`: which options each has, and which function it calls
+"""The commands of `argen`: which options each has, and which function it calls
 
 Docs: https://argen-dev.github.io/argen/command_line/commands.html.md"""
 
@@ -838,6 +838,19 @@ def _add_compare_options(parser):
         help="with --results: score the verdicts again, all by one policy; by default"
         " the files' own scores are compared",
     )
+    group.add_argument(
+        "--labels",
+        metavar="FILE.jsonl",
+        default=argparse.SUPPRESS,
+        help="with --results: labels by people, as `argen label` makes; they correct"
+        " the judge's difference",
+    )
+    group.add_argument(
+        "--label-plan",
+        metavar="FILE.json",
+        default=argparse.SUPPRESS,
+        help="the plan that they were drawn by; without it they tell agreement only",
+    )
     add_options(
         parser,
         "",
@@ -888,6 +901,8 @@ def _compare(arguments, progress):
             "`rescore`: it goes with `results`; responses of `models` are scored by one"
             " policy anyway"
         )
+    reason = "labels are of responses that exist; give their `results`"
+    _refuse(arguments, ["labels", "label_plan"], reason)
     if not hasattr(arguments, "scenarios"):
         raise InputError("`scenarios`: name the processed file to ask the models")
     return _compare_models(arguments, progress)
@@ -905,6 +920,7 @@ def _compare_results(arguments):
         arguments.results,
         baseline=getattr(arguments, "baseline", 0),
         policy=_policy(arguments) if rescored else None,
+        **_given(arguments, ["labels", "label_plan"]),
     )
     settings = {
         name: value
@@ -1074,6 +1090,125 @@ def _audit_labeler(arguments):
     return Result(text)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #a6f82545
+_LABEL_PLAN = {
+    "what to draw": ["count", "kind", "seed", "repeat_share"],
+    "how many, from a pilot": ["half_width", "pilot"],
+    "what to ask": ["guideline", "principles"],
+    "output": ["output_dir"],
+}
+
+
+def _add_label_plan_options(parser):
+    "Options of `argen label plan`"
+    from argen.labeling.preparing import prepare_labels
+    from argen.records import PRINCIPLES
+
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="result files of two or more models; the first is the baseline",
+    )
+    changes = {
+        "principles": {"choices": PRINCIPLES},
+        "pilot": {"metavar": "LABELS"},
+        "guideline": {"metavar": "FILE"},
+        "output_dir": {
+            "default": None,
+            "help": "folder for plan.json and sheet.html; by default a new one in"
+            " runs/ with date and time",
+        },
+    }
+    for title, names in _LABEL_PLAN.items():
+        changed = {name: changes[name] for name in names if name in changes}
+        add_options(parser, title, prepare_labels, names, **changed)
+    _add_policy_options(parser)
+
+
+def _label_plan(arguments, progress):
+    "Run `argen label plan`"
+    from argen.labeling.preparing import prepare_labels
+
+    names = [name for group in _LABEL_PLAN.values() for name in group]
+    given = _given(arguments, names)
+    stamp = f"label-{datetime.now(UTC):%Y%m%d_%H%M%S}"
+    folder = given.pop("output_dir", None) or Path("runs") / stamp
+    with hold(folder, "argen label plan"):
+        prepared = prepare_labels(
+            arguments.results, folder, policy=_policy(arguments), **given
+        )
+    return Result(prepared._repr_markdown_())
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #d3ba297f
+def _add_plan_argument(parser, *more):
+    "The plan, and what else has no flag"
+    group = parser.add_argument_group("input")
+    group.add_argument("plan", metavar="PLAN", help="plan.json, as it was written")
+    if more:
+        group.add_argument("files", nargs="+", metavar="FILE", help=more[0])
+
+
+def _add_label_serve_options(parser):
+    "Options of `argen label serve`"
+    from argen.labeling.serving import LabelServer
+
+    _add_plan_argument(parser)
+    file = {"flag": "--output", "metavar": "FILE.jsonl"}
+    add_options(parser, "serving", LabelServer, ["path", "port"], path=file)
+
+
+def _label_serve(arguments, progress):
+    "Run `argen label serve`"
+    import sys
+
+    from argen.labeling.serving import LabelServer
+
+    with LabelServer(arguments.plan, **_given(arguments, ["path", "port"])) as server:
+        print(
+            f"argen label serve: open {server.url} on this computer; Ctrl-C ends it",
+            file=sys.stderr,
+            flush=True,
+        )
+        server.wait()
+    n_people = len({press.person for press in server.presses})
+    return Result(
+        f"{len(server.presses)} presses of {n_people} people: {server.path}\n\n"
+        f"Next: `argen label import {arguments.plan} {server.path}`"
+    )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #950a299f
+def _add_label_import_options(parser):
+    "Options of `argen label import`"
+    _add_plan_argument(
+        parser, "what people sent (.json), or presses that were kept (.jsonl)"
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--output",
+        metavar="FILE.jsonl",
+        default=argparse.SUPPRESS,
+        help="where the labels go; by default labels.jsonl beside the plan",
+    )
+
+
+def _label_import(arguments, progress):
+    "Run `argen label import`"
+    from argen.labeling.people import import_labels
+    from argen.labeling.plans import beside
+
+    _check_outputs(arguments)
+    imported = import_labels(arguments.plan, arguments.files)
+    output = getattr(arguments, "output", None)
+    path = imported.save(beside(arguments.plan, output, "labels.jsonl"))
+    incomplete = not imported.labels or imported.n_missing > 0
+    text = f"{imported._repr_markdown_()}\n\nLabels: {path}"
+    return Result(text, failed=incomplete)
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #e8dccf5a
 def _add_demo_options(parser):
     "Options of `argen demo`"
@@ -1175,6 +1310,24 @@ COMMANDS = {
         _audit,
         replaces="nothing in the reference implementation",
         help="what a judge sees and what it doesn't",
+    ),
+    "label plan": Command(
+        _add_label_plan_options,
+        _label_plan,
+        replaces="nothing in the reference implementation",
+        help="draw a sample for people to label, and write their sheet",
+    ),
+    "label serve": Command(
+        _add_label_serve_options,
+        _label_serve,
+        replaces="nothing in the reference implementation",
+        help="serve the sheet on this computer, each press on disk",
+    ),
+    "label import": Command(
+        _add_label_import_options,
+        _label_import,
+        replaces="nothing in the reference implementation",
+        help="read people's labels, with their agreement",
     ),
 }
 

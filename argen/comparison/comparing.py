@@ -25,6 +25,7 @@ from argen.comparison.results import (
 
 from ..errors import require
 from ..judge.rankings import JudgeRankings, judge_rankings
+from ..labeling.plans import Plan
 from ..models.names import model_label
 from ..policy import Policy
 from ..records import PRINCIPLES, SCORES
@@ -34,6 +35,7 @@ from ..statistics.intervals import RESAMPLES, Resampling
 from ..statistics.repeats import BestOfMany, Repeated, best_of_many, repeated
 from .caveats import _warnings
 from .measures import _baselines, _find, _measure_all
+from .people import People, people_labels, read_labels
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #2d249a83
@@ -50,6 +52,7 @@ class Comparison:
     best: BestOfMany | None = None  # `None` below two candidates
     judges: JudgeRankings | None = None  # `None` with one judge
     repeated: dict[str, Repeated] = field(default_factory=dict)  # By recipe
+    people: People | None = None  # What people's labels say; `None` without any
 
     def __repr__(self):
         return (
@@ -228,30 +231,49 @@ def compare(
     seed: int = 0,  # Same seed, same numbers
     failed: Mapping[str, str] | None = None,  # Models without a result → why
     seeds: Mapping[str, Sequence] | None = None,  # Recipe → its runs, by position/name
+    labels: str | Path | Iterable | None = None,  # By people: see `read_labels`
+    label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
 ) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
     "Rank results on the prompts they share, with differences from the baseline"
     check_numbers(level=level, n_resamples=n_resamples, seed=seed)
+    require(
+        label_plan is None or labels is not None,
+        "`label_plan` goes with `labels`; give the label file too",
+    )
+    given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     base = _find(results, baseline)
-    shared, labels = _prepare(results, policy)
+    shared, known = _prepare(results, policy)
     resampling = Resampling(level, n_resamples, seed)
     settings = asdict(resampling)
     if policy:
         settings |= {"policy": policy.name, "policy_hash": policy.hash}
     baselines = _baselines(results, base)
-    parts = _measure_all(results, baselines, resampling, labels)
+    parts = _measure_all(results, baselines, resampling, known)
     best = _best(parts, baselines, base, resampling)
+    people = None
+    if given is not None:
+        people = people_labels(
+            results,
+            {name: part.scores for name, part in parts.items()},
+            baselines,
+            given,
+            known=known,
+            policy=policy,
+            level=level,
+        )
     rescored = policy is not None
     return Comparison(
         results=_ranked(results, base, baselines),
         baseline=base.name,
         n_prompts=len(shared),
-        warnings=list(_warnings(results, rescored, labels.n_conflicts, best)),
+        warnings=list(_warnings(results, rescored, known.n_conflicts, best)),
         failed=dict(failed or {}),
         settings=settings,
         best=best,
         judges=_rank_by_judge(results, resampling),
         repeated=_recipes(results, parts, base, seeds or {}, resampling),
+        people=people,
     )
 
 
@@ -380,4 +402,6 @@ def _as_row(comparison):
         }
         measured = {name: _json(getattr(result, name)) for name in _MEASURED}
         results.append(named | measured)
+    if comparison.people:
+        row["people"] = comparison.people.row()
     return row | {"versions": versions(), "results": results}

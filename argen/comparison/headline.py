@@ -20,6 +20,7 @@ from ..statistics.differences import format_p
 from ..statistics.intervals import MIN_SCENARIOS
 from ..tables import escape_markdown
 from .comparing import Comparison
+from .people import people_sentence
 
 # %% ../../nbs/comparison/05_headline.ipynb #c5b3a171
 MEANING = {  # Principle → in plain words
@@ -155,6 +156,13 @@ def _headline_doubts(result):
     return [f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts]
 
 
+def _people_say(comparison, result):
+    "What people's labels make of its difference; empty without labels"
+    if comparison.people is None:
+        return ""
+    return people_sentence(comparison.people, result.name)
+
+
 def _picked(comparison, result, n):
     "That the best of several is measured on the prompts it was picked on"
     best = comparison.best
@@ -186,6 +194,7 @@ def headline(
     n_rivals = sum(other.judge == best.judge for other in others)
     sentences = [
         _verdict(best, comparison.baseline),
+        _people_say(comparison, best),
         f"{'; '.join(changes)}.",
         _main_part(comparison, best),
         *_headline_doubts(best),

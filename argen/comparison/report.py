@@ -42,11 +42,21 @@ from ..files import output_folder, write_json, write_text
 from .comparing import Comparison
 from .headline import _judge_names, _methods, _notes, headline
 from .pages import Html, html_page
+from .people import people_section
 from .rows import write_rows
 from .sections import _all_sections
 
 
 # %% ../../nbs/comparison/10_report.ipynb #b095ab65
+def _people(comparison):
+    "What people's labels say; `None` without labels"
+    if comparison.people is None:
+        return None
+    return "\n\n".join(
+        ["**What people's labels say**", *people_section(comparison.people)]
+    )
+
+
 def summary(
     comparison: Comparison,
 ) -> str:  # Markdown
@@ -56,6 +66,7 @@ def summary(
         "\n".join(f"> {note}  " for note in _notes(comparison)),
         _main_table(comparison),
         _principle_table(comparison),
+        _people(comparison),
         _methods(comparison),
     ]
     return "\n\n".join(filter(None, parts))

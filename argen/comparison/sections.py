@@ -35,6 +35,7 @@ from ..policy import PUBLISHED
 from ..records import PRINCIPLES, SCOPES, SCORES, TIERS
 from ..statistics.scores import is_missing
 from .pages import markdown_html, response_html
+from .people import people_section
 
 # %% ../../nbs/comparison/08_sections.ipynb #29d9365c
 _READING = (
@@ -250,6 +251,11 @@ def _agreement(judges):
     )
 
 
+def _people(comparison, figures):
+    "What people's labels say"
+    return people_section(comparison.people) if comparison.people else []
+
+
 def _several_judges(comparison, figures):
     "How several judges rank"
     body = [figures.get("judges")]
@@ -378,6 +384,7 @@ _SECTIONS = {  # Title → what makes the section
     "What was asked": _asked,
     "Ranking": _ranking,
     "Against the baseline": _against,
+    "What people's labels say": _people,
     "Violations": _violations,
     "Worst responses": _worst_responses,
     "Where it is strong and weak": _strong_and_weak,
