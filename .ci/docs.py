@@ -57,6 +57,7 @@ ROOMS = {
     "training": "Training",
     "statistics": "Statistics",
     "evaluation": "Evaluation",
+    "labeling": "Labels by people",
     "comparison": "Comparison",
     "jupyter": "Jupyter",
     "testing": "Testing",
