@@ -831,6 +831,19 @@ def _add_compare_options(parser):
         help="with --results: score the verdicts again, all by one policy; by default"
         " the files' own scores are compared",
     )
+    group.add_argument(
+        "--labels",
+        metavar="FILE.jsonl",
+        default=argparse.SUPPRESS,
+        help="with --results: labels by people, as `argen label` makes; they correct"
+        " the judge's difference",
+    )
+    group.add_argument(
+        "--label-plan",
+        metavar="FILE.json",
+        default=argparse.SUPPRESS,
+        help="the plan that they were drawn by; without it they tell agreement only",
+    )
     add_options(
         parser,
         "",
@@ -881,6 +894,8 @@ def _compare(arguments, progress):
             "`rescore`: it goes with `results`; responses of `models` are scored by one"
             " policy anyway"
         )
+    reason = "labels are of responses that exist; give their `results`"
+    _refuse(arguments, ["labels", "label_plan"], reason)
     if not hasattr(arguments, "scenarios"):
         raise InputError("`scenarios`: name the processed file to ask the models")
     return _compare_models(arguments, progress)
@@ -898,6 +913,7 @@ def _compare_results(arguments):
         arguments.results,
         baseline=getattr(arguments, "baseline", 0),
         policy=_policy(arguments) if rescored else None,
+        **_given(arguments, ["labels", "label_plan"]),
     )
     settings = {
         name: value

@@ -35,7 +35,7 @@ from ..statistics.intervals import RESAMPLES, Resampling
 from ..statistics.repeats import BestOfMany, Repeated, best_of_many, repeated
 from .caveats import _warnings
 from .measures import _baselines, _find, _measure_all
-from .people import People, people_labels
+from .people import People, people_labels, read_labels
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #2d249a83
@@ -231,7 +231,7 @@ def compare(
     seed: int = 0,  # Same seed, same numbers
     failed: Mapping[str, str] | None = None,  # Models without a result → why
     seeds: Mapping[str, Sequence] | None = None,  # Recipe → its runs, by position/name
-    labels: str | Path | Iterable | None = None,  # People's labels: a file, or its rows
+    labels: str | Path | Iterable | None = None,  # By people: see `read_labels`
     label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
 ) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
     "Rank results on the prompts they share, with differences from the baseline"
@@ -240,6 +240,7 @@ def compare(
         label_plan is None or labels is not None,
         "`label_plan` goes with `labels`; give the label file too",
     )
+    given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     base = _find(results, baseline)
     shared, known = _prepare(results, policy)
@@ -251,13 +252,12 @@ def compare(
     parts = _measure_all(results, baselines, resampling, known)
     best = _best(parts, baselines, base, resampling)
     people = None
-    if labels is not None:
+    if given is not None:
         people = people_labels(
             results,
             {name: part.scores for name, part in parts.items()},
             baselines,
-            labels,
-            plan=label_plan,
+            given,
             known=known,
             policy=policy,
             level=level,

@@ -7,11 +7,12 @@ Docs: https://argen-dev.github.io/argen/comparison/people.html.md"""
 # %% auto #0
 __all__ = [
     "Agreement",
-    "Label",
+    "GivenLabels",
     "People",
     "people_labels",
     "people_section",
     "people_sentence",
+    "read_labels",
 ]
 
 # %% ../../nbs/comparison/12_people.ipynb #55f1e1f9
@@ -19,13 +20,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from argen.judge.agreement import (
-    JudgeCard,
-    _interval,
-    _rank_correlation,
-    judge_card,
-    krippendorff_alpha,
-)
 from argen.statistics.regression import (
     LabeledMean,
     RegressionEstimate,
@@ -35,133 +29,107 @@ from argen.statistics.regression import (
 )
 
 from ..errors import require
-from ..files import read_jsonl
-from ..labeling.plans import Plan, read_plan
+from ..labeling.plans import Item, Plan, read_plan
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
-from ..records import SCORES, VERDICT_FIELDS, Response, Scenario, field_problem
+from ..records import SCORES, VERDICT_FIELDS, Response, Scenario
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.scores import ScenarioScores, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from .results import Result, _Labels
 
 
-# %% ../../nbs/comparison/12_people.ipynb #dcbfffcd
-@dataclass(frozen=True, slots=True)
-class Label:
-    "What one person said of one response"
+# %% ../../nbs/comparison/12_people.ipynb #6676f8ea
+def _read_labels(labels) -> list:
+    "Labels of single responses; `InputError` for none, or for preferences"
+    from argen.labeling.people import LabelImport, PersonLabel, read_person_labels
 
-    unit: str  # Which response, within its plan
-    prompt: str  # Hash of the prompt
-    model: str  # Whose response, as the plan calls it
-    response: str | None  # Its text; `None` where no plan has it
-    person: str
-    is_repeat: bool  # Asked again in silence
-    drawn: bool  # Was the response drawn by the plan?
-    verdict: Mapping | None  # Fields of a verdict, `None` where there is none
-
-
-def _label_rows(labels):
-    "(place, row) of a label file, or of rows that are there"
     if isinstance(labels, (str, Path)):
-        return [(f"{labels}:{number}", row) for number, row in read_jsonl(labels)]
-    return [(f"label {number}", row) for number, row in enumerate(labels, 1)]
+        labels = read_person_labels(labels)
+    elif isinstance(labels, LabelImport):
+        labels = labels.labels
+    labels = list(labels)
+    require(labels, "`labels`: no label in them; give a file that `argen label` made")
+    for label in labels:
+        require(
+            isinstance(label, PersonLabel),
+            f"`labels`: {type(label).__name__} is no `PersonLabel`; give a label file, "
+            "or what `import_labels` returned",
+        )
+        require(
+            label.kind == "single",
+            "`labels` are preferences between two responses, and no score follows from "
+            "these; give labels of single responses",
+        )
+    return labels
 
 
-def _check_row(row, where):
-    "`InputError` for what isn't a label of a single response"
-    for name in ("item", "person", "model", "verdict"):
-        is_there = isinstance(row, Mapping) and name in row
-        require(is_there, f"{where}: no `{name}`; give labels as `argen label` makes")
+def _read_plan(plan, labels) -> Plan | None:
+    "The plan that is given, or that came with the labels"
+    if isinstance(plan, (str, Path)):
+        plan = read_plan(plan)
+    if plan is None:
+        plan = getattr(labels, "plan", None)  # Of a `LabelImport`
     require(
-        row.get("kind", "single") == "single",
-        f"{where}: a preference between two responses; no score follows from it, so "
-        "give labels of single responses",
+        plan is None or plan.kind == "single",
+        "`label_plan` is of pairs; preferences are no scores, so give a plan of single "
+        "responses",
     )
-    verdict = row["verdict"]
-    require(
-        verdict is None or isinstance(verdict, Mapping),
-        f"{where}: `verdict` is {type(verdict).__name__}; it must be an object or null",
-    )
-    for name, kind in _KINDS.items():
-        value = (verdict or {}).get(name)
-        problem = None if value is None else field_problem(value, kind)
-        require(problem is None, f"{where}: `{name}`: {problem}; correct the label")
+    return plan
 
 
-_KINDS = {
-    name: kind for kinds in VERDICT_FIELDS.values() for name, kind in kinds.items()
-}
+@dataclass(frozen=True)
+class GivenLabels:
+    "Labels by people and the plan that they were drawn by, read and checked"
+
+    labels: list  # `PersonLabel`s
+    plan: Plan | None  # `None`: nobody knows how they were chosen
 
 
-# %% ../../nbs/comparison/12_people.ipynb #3a063ac7
-def _drawn_label(row, item):
-    "The label of an item of the plan"
-    first = item.repeat_of or item.id
-    return Label(
-        unit=f"{row['plan']}/{first}",
-        prompt=item.prompt_hash,
-        model=item.models[0],
-        response=item.responses[0],
-        person=str(row["person"]),
-        is_repeat=item.repeat_of is not None,
-        drawn=True,
-        verdict=row["verdict"],
-    )
+def read_labels(
+    # A file of labels, the `LabelImport` of `import_labels`, or `PersonLabel`s
+    labels: str | Path | Iterable,
+    plan: str | Path | Plan | None = None,  # By which they were drawn, or its file
+) -> GivenLabels:  # `InputError` for what can't be read, and for preferences
+    "Labels by people for `compare`"
+    return GivenLabels(_read_labels(labels), _read_plan(plan, labels))
 
 
-def _other_label(row, prompts):
-    "A label that the plan doesn't know; `prompts` is scenario id → hash"
-    scenario = str(row.get("scenario_id"))
-    first = row.get("repeat_of") or row["item"]
-    return Label(
-        unit=f"{row.get('plan')}/{first}",
-        prompt=prompts.get(scenario, scenario),
-        model=str(row["model"]),
-        response=None,
-        person=str(row["person"]),
-        is_repeat=row.get("repeat_of") is not None,
-        drawn=False,
-        verdict=row["verdict"],
-    )
-
-
-def _belongs(row, plan):
+# %% ../../nbs/comparison/12_people.ipynb #9221f145
+def _is_drawn(label, plan) -> bool:
     "Was it made for an item of this plan, under its guideline?"
-    if plan is None or row.get("plan") != plan.hash:
+    if plan is None:
         return False
-    return row.get("guideline_hash") == plan.guideline_hash
-
-
-def _read_labels(labels, plan, prompts) -> list[Label]:
-    "All labels; the last of each person and item counts"
-    found = {}
-    for where, row in _label_rows(labels):
-        _check_row(row, where)
-        key = row.get("plan"), row["item"], str(row["person"])
-        if not _belongs(row, plan):
-            found[key] = _other_label(row, prompts)
-            continue
-        item = plan.by_id.get(row["item"])
-        require(item, f"{where}: the plan has no item {row['item']!r}; give its own")
-        found[key] = _drawn_label(row, item)
-    require(found, "`labels`: no label in them; give a file that `argen label` made")
-    return list(found.values())
+    item = plan.by_id.get(label.item)
+    told = (label.plan, label.guideline_hash, label.hash)
+    return item is not None and told == (plan.hash, plan.guideline_hash, item.hash)
 
 
 # %% ../../nbs/comparison/12_people.ipynb #e2671282
-def _label_frame(labels, known, policy):
+def _label_row(label, plan, known, policy):
+    "One label with its scores"
+    tier = known.tier.get(label.prompt_hash)
+    scope = known.scope.get(label.prompt_hash)
+    scores = score(label.verdict or {}, tier, scope, policy)
+    row = {
+        "unit": f"{label.plan}/{label.repeat_of or label.item}",  # A response
+        "prompt": label.prompt_hash,
+        "hash": label.hash,
+        "model": label.model,
+        "person": label.person,
+        "is_repeat": label.repeat_of is not None,
+        "drawn": _is_drawn(label, plan),
+        "verdict": label.verdict,
+    }
+    return row | {name: getattr(scores, name) for name in SCORES}
+
+
+def _label_frame(given, known, policy):
     "A pandas frame: a row a label, with its scores, NaN where missing"
     import pandas as pd
 
-    rows = []
-    for given in labels:
-        tier, scope = known.tier.get(given.prompt), known.scope.get(given.prompt)
-        scores = score(given.verdict or {}, tier, scope, policy)
-        row = {name: getattr(given, name) for name in Label.__slots__}
-        rows.append(row | {name: getattr(scores, name) for name in SCORES})
-    frame = pd.DataFrame(rows)
-    return frame.astype(dict.fromkeys(SCORES, float))
+    rows = [_label_row(label, given.plan, known, policy) for label in given.labels]
+    return pd.DataFrame(rows).astype(dict.fromkeys(SCORES, float))
 
 
 def _check_policies(results, policy):
@@ -176,17 +144,20 @@ def _check_policies(results, policy):
 
 
 # %% ../../nbs/comparison/12_people.ipynb #bb835b66
-def _judged_rows(result):
-    "(prompt, response) and (prompt, `None`) → number of the row that it is"
-    frame = result.frame
+def _seen_hash(prompt, response):
+    "Hash of what people see of a row"
+    item = Item("", "", "", models=("",), prompt=prompt, responses=(response,))
+    return item.hash
+
+
+def _judged_rows(result, prompts):
+    "Hash of what people see → number of the row that it is, for some prompts"
+    columns = result.column("prompt"), result.column("response")
+    is_wanted = result.frame.prompt_hash.isin(prompts)
     places = {}
-    texts = result.column("response")
-    for place, key in enumerate(zip(frame.prompt_hash, texts)):
-        places.setdefault(key, place)
-    counts = frame.prompt_hash.value_counts()
-    for place, prompt in enumerate(frame.prompt_hash):
-        if counts[prompt] == 1:  # A label without a text can only mean this one
-            places[prompt, None] = place
+    for place, (wanted, *texts) in enumerate(zip(is_wanted, *columns)):
+        if wanted and not any(map(is_missing, texts)):
+            places.setdefault(_seen_hash(*texts), place)
     return places
 
 
@@ -197,11 +168,9 @@ def _is_of(result, model):
 
 def _labels_of_result(result, frame):
     "Its labels, each with the number of the judged row in `place`"
-    places = _judged_rows(result)
     mine = frame[[_is_of(result, model) for model in frame.model]]
-    keys = zip(mine.prompt, mine.response)
-    found = [places.get((prompt, text)) for prompt, text in keys]
-    mine = mine.assign(place=found)
+    places = _judged_rows(result, set(mine.prompt))
+    mine = mine.assign(place=mine.hash.map(places))
     return mine[mine.place.notna()].astype({"place": int})
 
 
@@ -332,6 +301,8 @@ def _mean_distance(ratings):
 
 def _alpha_interval(ratings, prompts):
     "95 % interval of alpha, over resamples of prompts"
+    from argen.judge.agreement import _interval, krippendorff_alpha
+
     if prompts.nunique() < MIN_SCENARIOS:
         return None, None
 
@@ -343,6 +314,8 @@ def _alpha_interval(ratings, prompts):
 
 def _agreement(table, prompts) -> Agreement:
     "Agreement of the columns of a frame (responses × raters); `prompts` are of units"
+    from argen.judge.agreement import _rank_correlation, krippendorff_alpha
+
     twice = table[table.notna().sum(axis=1) > 1]
     ratings = twice.to_numpy(float).T
     if not len(twice):
@@ -406,8 +379,10 @@ def _with_judge(results, matched):
 
 
 # %% ../../nbs/comparison/12_people.ipynb #5735b649
-def _card(judge, results, matched) -> JudgeCard | None:
-    "The judge's card against people, over all labels with a verdict"
+def _card(judge, results, matched):
+    "The `JudgeCard` against people, over all labels with a verdict; `None` without any"
+    from argen.judge.agreement import judge_card
+
     pairs, verdicts, others = [], [], []
     for result in results:
         rows = result.rows
@@ -418,13 +393,16 @@ def _card(judge, results, matched) -> JudgeCard | None:
             scenario = Scenario(row.get("prompt") or given.prompt)
             scenario.tier, scenario.scope = row.get("tier"), row.get("scope")
             pairs.append((scenario, Response(row.get("response") or "")))
-            verdicts.append({name: row.get(name) for name in _KINDS})
-            others.append({name: given.verdict.get(name) for name in _KINDS})
+            verdicts.append({name: row.get(name) for name in _FIELDS})
+            others.append(given.verdict)
     if not pairs:
         return None
     return judge_card(
         pairs, verdicts, others, judge=judge, other="people", n_resamples=0
     )
+
+
+_FIELDS = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
 
 
 # %% ../../nbs/comparison/12_people.ipynb #c15909ef
@@ -436,7 +414,7 @@ class People:
     estimates: dict[str, dict[str, RegressionEstimate]]
     # Name of a result → score → label − judge
     bias: dict[str, dict[str, LabeledMean]]
-    cards: dict[str, JudgeCard]  # By judge: field by field
+    cards: dict  # Judge → `JudgeCard` against people, field by field
     with_judge: dict[str, dict[str, Agreement]]  # Judge → score → agreement with people
     between: dict[str, Agreement]  # By score: people with each other
     repeats: dict[str, Agreement]  # By score: people with themselves
@@ -491,18 +469,6 @@ def _results_by_judge(results):
     return by_judge
 
 
-def _scenario_ids(results):
-    "Scenario's id → hash of its prompt, where results know it"
-    found = {}
-    for result in results:
-        pairs = zip(result.column("scenario_id"), result.frame.prompt_hash)
-        for scenario, prompt in pairs:
-            if not is_missing(scenario):
-                is_whole = isinstance(scenario, float) and scenario.is_integer()
-                found.setdefault(str(int(scenario) if is_whole else scenario), prompt)
-    return found
-
-
 def _of_plan(plan, result, other):
     "Were both results drawn from?"
     return all(
@@ -541,12 +507,11 @@ class _Labeling:
         return _bias(result, self.matched[result.name], strata, self.level)
 
 
-def _join(results, labels, plan, known, policy, level) -> _Labeling:
-    "Labels read, scored and matched with results"
-    given = _read_labels(labels, plan, _scenario_ids(results))
+def _join(results, given, known, policy, level) -> _Labeling:
+    "Labels scored and matched with results"
     frame = _label_frame(given, known, policy)
     matched = {result.name: _labels_of_result(result, frame) for result in results}
-    return _Labeling(plan, known, frame, matched, level)
+    return _Labeling(given.plan, known, frame, matched, level)
 
 
 # %% ../../nbs/comparison/12_people.ipynb #b75d70ff
@@ -609,25 +574,17 @@ def people_labels(
     results: list[Result],  # Of a comparison, restricted to its prompts
     judged: Mapping[str, ScenarioScores],  # Name of a result → the judge's scores
     baselines: Mapping[str, str],  # Name of a result → name of its baseline
-    labels: str | Path | Iterable[Mapping],  # A label file, or its rows
+    given: GivenLabels,  # What `read_labels` returned
     *,
-    plan: str | Path | Plan | None = None,  # By which they were drawn, or its file
     known: _Labels,  # Tier and scope of the prompts
     policy: Policy | None = None,  # That all was scored again by; `None`: as it is
     level: float = 0.95,  # Of the intervals, in (0, 1)
-) -> People:  # Raises `InputError` for labels that can't be read or scored
+) -> People:  # `InputError` where judge and labels are scored by different policies
     "What people's labels say of a comparison"
-    if isinstance(plan, (str, Path)):
-        plan = read_plan(plan)
-    require(
-        plan is None or plan.kind == "single",
-        "`label_plan` is of pairs; preferences are no scores, so give a plan of single "
-        "responses",
-    )
     if policy is None:
         policy = PUBLISHED
         _check_policies(results, policy)
-    labeling = _join(results, labels, plan, known, policy, level)
+    labeling = _join(results, given, known, policy, level)
     return People(
         **_found_by_result(labeling, results, judged, baselines),
         **_agreements(labeling, results),
@@ -675,7 +632,7 @@ def _counted(people):
 # %% ../../nbs/comparison/12_people.ipynb #cce936b8
 def _estimate_row(people, name, which, estimate):
     "One model and score: estimate, its parts, and the judge's bias"
-    saved = "–" if estimate.saved is None else f"{max(estimate.saved, 0):.0%}"
+    saved = "–" if estimate.saved is None else f"{estimate.saved:.0%}"
     judged = "–" if estimate.judged is None else f"{estimate.judged:+.3f}"
     bias = people.bias.get(name, {}).get(which)
     return [
