@@ -25,12 +25,12 @@ from argen.labeling.presses import (
 )
 
 from ..errors import InputError, require
-from ..evaluation.responses import read_json_file
 from ..files import read_jsonl, write_jsonl
 from ..judge.agreement import krippendorff_alpha
 from ..records import PRINCIPLES, VERDICT_FIELDS, Verdict, content_hash
+from ..statistics.intervals import MIN_SCENARIOS
 from ..tables import escape_markdown, markdown_table, visible
-from .plans import Item, Plan, as_plan
+from .plans import Item, Plan, as_plan, read_object
 
 
 # %% ../../nbs/labeling/05_people.ipynb #9f58c602
@@ -131,12 +131,13 @@ def _label(plan: Plan, item: Item, person: str, answers: Answers) -> PersonLabel
 # %% ../../nbs/labeling/05_people.ipynb #e3b8a49f
 def _sheet_presses(plan: Plan, path) -> list[Press]:
     "The presses of a file that a sheet saved"
-    data = read_json_file(path)
-    is_ours = isinstance(data, dict) and data.get("argen_presses") == 1
-    lists = [data.get(name) if is_ours else None for name in ("items", "presses")]
+    advice = "give what a sheet saved, or ask for it again"
+    data = read_object(path, advice)
+    lists = [data.get(name) for name in ("items", "presses")]
+    is_ours = data.get("argen_presses") == 1
     require(
-        all(isinstance(value, list) for value in lists),
-        f"{path}: not a file of labels; give what a sheet saved",
+        is_ours and all(isinstance(value, list) for value in lists),
+        f"{path}: not a file of labels; {advice}",
     )
     told = content_hash([data.get("guideline"), data.get("questions")])
     for guideline_hash in (told, data.get("guideline_hash")):
@@ -289,11 +290,11 @@ def _level(name: str) -> str:
 
 # %% ../../nbs/labeling/05_people.ipynb #1960c439
 def _alpha(ratings, level: str) -> float | None:
-    "Alpha; `None` where it isn't defined"
+    "Alpha; `None` where it isn't defined, or of too few items"
     import numpy as np
 
     ratings = np.asarray(ratings, float)
-    if ratings.size == 0 or not (np.isfinite(ratings).sum(0) >= 2).any():
+    if ratings.size == 0 or (np.isfinite(ratings).sum(0) >= 2).sum() < MIN_SCENARIOS:
         return None
     return krippendorff_alpha(ratings, level)
 
@@ -377,7 +378,7 @@ def _agreement_table(found: LabelImport) -> str:
         ]
         for row in found.agreement()
     ]
-    header = ["field", "alpha", "by two", "same again", "alpha with oneself", "repeats"]
+    header = ["field", "alpha", "items of two", "same again", "own alpha", "repeats"]
     return markdown_table(header, rows, range(1, 6))
 
 

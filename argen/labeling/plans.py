@@ -13,6 +13,7 @@ __all__ = [
     "as_plan",
     "beside",
     "preference_question",
+    "read_object",
     "read_plan",
     "rubric_questions",
 ]
@@ -26,8 +27,7 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..errors import InputError, require
-from ..evaluation.responses import read_json_file
-from ..files import user_path, write_json
+from ..files import read_json_bytes, user_path, write_json
 from ..judge.prompt import RUBRIC
 from ..records import PRINCIPLES, content_hash
 from ..runs import now
@@ -263,13 +263,29 @@ def _item(row: Mapping, where: str) -> Item:
 
 
 # %% ../../nbs/labeling/00_plans.ipynb #60dc7c5e
+def read_object(
+    path: str | Path,  # A JSON file
+    advice: str,  # What to do when it is none
+) -> dict:
+    "The object in a JSON file; `InputError` for a file that is damaged or cut off"
+    path = user_path(path)
+    try:
+        data = read_json_bytes(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: damaged or cut off, not JSON; {advice}") from None
+    require(isinstance(data, dict), f"{path}: not a JSON object; {advice}")
+    return data
+
+
 def read_plan(
     path: str | Path,  # As `save` wrote it
 ) -> Plan:  # Raises `InputError` for what isn't a plan, or was edited
     "Read a plan"
-    data = read_json_file(path)
-    is_plan = isinstance(data, dict) and data.get("argen_plan") == 1
-    require(is_plan, f"{path}: not a plan; make one with `argen label plan`")
+    advice = "give a plan.json that `argen label plan` wrote"
+    data = read_object(path, advice)
+    require(data.get("argen_plan") == 1, f"{path}: not a plan; {advice}")
     try:
         plan = Plan(
             items=[_item(row, str(path)) for row in data["items"]],
