@@ -172,7 +172,7 @@ def _picked(comparison, result, n):
         return f"{escape_markdown(best)}."
     return (
         f"{escape_markdown(result.name)} is the best of {n}, picked on the prompts "
-        "it is measured with, so that its lead is optimistic."
+        "it is measured with, so that this difference is optimistic."
     )
 
 

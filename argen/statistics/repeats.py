@@ -72,7 +72,8 @@ class Repeated(_Interval):
     "Several runs of one recipe against a baseline, on the same scenarios"
 
     mean: float | None = None  # Mean difference over runs and scenarios
-    low: float | None = None  # For a new seed, runs and scenarios random; needs 2 runs
+    # For a new seed, runs and scenarios random; needs two runs and eight scenarios
+    low: float | None = None
     high: float | None = None
     fixed_low: float | None = None  # For these very runs: only scenarios random
     fixed_high: float | None = None
@@ -133,6 +134,8 @@ def _repeated(runs, baseline, n_dropped, resampling):
         sources.append(baseline.mean(0))
     widths = [_half_width(source, resampling.level) for source in sources]
     half = sum(width * width for width in widths) ** 0.5
+    if n_scenarios < MIN_SCENARIOS or half < 1e-12:
+        half = float("nan")
     mean = float(differences.mean())
     low, high = _list_or_none([mean - half, mean + half])
     [fixed] = _differences(by_scenario, resampling)
@@ -277,6 +280,8 @@ def _allowed_for(gains, observed, best, resampling):
     deviations = means - observed
     as_good = (_lowest_first(deviations).max(1) >= observed[best]).sum()
     expected = _or_none(column_means(outside[:, None])[0])
+    if expected is not None:
+        expected = min(expected, float(observed[best]))  # A choice only flatters
     reach = _simultaneous(deviations, _errors(means), resampling.level)[best]
     gain = float(observed[best])
     low, high = _list_or_none([gain - reach, gain + reach])
