@@ -303,7 +303,7 @@ def improve_api(notebook, module):
 def constants(cell):
     "The names that an exported, shown cell of nothing but assignments gives values to"
     directives = cell.directives_
-    if cell.cell_type != "code" or "export" not in directives:
+    if cell.cell_type != "code" or not directives.keys() & {"export", "exporti"}:
         return []
     if "hide" in directives or directives.get("include") == "false":
         return []

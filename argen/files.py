@@ -8,13 +8,7 @@ Docs: https://argen-dev.github.io/argen/core/files.html.md"""
 __all__ = [
     "append_jsonl",
     "drop_torn_line",
-    "is_disk_full",
-    "output_file",
-    "output_folder",
-    "read_json_bytes",
     "read_jsonl",
-    "user_path",
-    "write_error",
     "write_json",
     "write_jsonl",
     "write_text",

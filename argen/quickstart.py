@@ -6,18 +6,14 @@ Docs: https://argen-dev.github.io/argen/command_line/quickstart.html.md"""
 
 # %% auto #0
 __all__ = [
-    "CAVEAT",
     "DEMO_PROMPT",
     "Demo",
-    "DemoFiles",
     "DemoSize",
     "Pair",
     "controls",
     "demo",
-    "demo_scenarios",
     "three_responses",
     "try_settings",
-    "write_report",
 ]
 
 # %% ../nbs/command_line/04_quickstart.ipynb #1cb479ed

@@ -17,8 +17,6 @@ __all__ = [
     "Scores",
     "Verdict",
     "content_hash",
-    "field_problem",
-    "prompt_hash",
     "read_scenarios",
     "scenario_from_row",
 ]

@@ -6,14 +6,6 @@ Docs: https://argen-dev.github.io/argen/comparison/plots.html.md"""
 
 # %% auto #0
 __all__ = [
-    "MOST",
-    "PARTS",
-    "LengthPoints",
-    "ModelStyle",
-    "ScenarioMap",
-    "figure_html",
-    "length_points",
-    "model_styles",
     "plot_agreement",
     "plot_checkpoints",
     "plot_differences",
@@ -27,10 +19,6 @@ __all__ = [
     "plot_sets",
     "plot_tier_scope",
     "plot_violations",
-    "rolling_mean",
-    "scenario_map",
-    "svg",
-    "tier_scope_means",
 ]
 
 # %% ../../nbs/comparison/00_plots.ipynb #614c9b63

@@ -7,16 +7,11 @@ Docs: https://argen-dev.github.io/argen/offline/classifier.html.md"""
 # %% auto #0
 __all__ = [
     "Decision",
-    "Rules",
     "classify",
     "classify_scope",
     "classify_tier",
     "default_rules",
-    "explain",
-    "explain_all",
     "read_rules",
-    "rules_hash",
-    "signs",
     "topic_phrases",
     "topics",
 ]

@@ -9,7 +9,6 @@ __all__ = [
     "Danger",
     "danger_by",
     "default_weights",
-    "grams",
     "response_danger",
     "statement_danger",
     "worst_statements",
