@@ -156,7 +156,7 @@ def _witness_remarks(ending):
     )
     remarks = [told]
     gain = witness.get("gain")
-    if gain:
+    if gain and gain["expected"] is not None:
         remarks.append(
             f"By the witness, step {gain['step']} is the best of {gain['among']}: "
             f"{gain['observed']:+.3f} as measured, about {gain['expected']:+.3f} to be "
