@@ -10,7 +10,7 @@ __all__ = ["label"]
 # %% ../../nbs/labeling/02_presses.ipynb #36970a89
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -18,7 +18,6 @@ from fastcore.basics import patch
 from ..errors import InputError, require
 from ..files import append_jsonl, drop_torn_line, read_jsonl, user_path
 from ..records import VERDICT_FIELDS, field_problem
-from ..runs import now
 from .plans import Item, Plan, as_plan, beside
 
 
@@ -341,7 +340,7 @@ def press(
             "hash": self.item.hash,
             "field": name,
             "value": given,
-            "at": now(),
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         press = check_press(self.plan, row, "press")
         append_jsonl(self.path, [press])
