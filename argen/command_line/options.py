@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import NoneType
 from typing import Literal, get_args, get_origin
 
@@ -104,10 +105,8 @@ def add_options(
     **changes: Mapping,  # Parameter → argparse settings; `flag` spells it otherwise
 ):
     "Add parameters of a function to a parser, as a group of options"
-    from fastcore.docments import docments
-
     group = parser.add_argument_group(title) if title else parser._action_groups[-1]
-    documented = docments(function, full=True, returns=False)
+    documented = _documented(function)
     for name in names:
         parameter = documented[name]
         changed = dict(changes.get(name, {}))
@@ -117,6 +116,14 @@ def add_options(
         settings = _value_options(parameter.anno, default) | changed
         settings["help"] = _with_default(text, default).replace("%", "%%")
         group.add_argument(flag, dest=name, default=argparse.SUPPRESS, **settings)
+
+
+@cache
+def _documented(function):
+    "The parameters of a function with their comments; its source is parsed once"
+    from fastcore.docments import docments
+
+    return docments(function, full=True, returns=False)
 
 
 # %% ../../nbs/command_line/00_options.ipynb #a38171b6
