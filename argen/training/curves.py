@@ -16,7 +16,11 @@ from ..figures import figure, styled
 
 # %% ../../nbs/training/07_curves.ipynb #142a9591
 _PANELS = {  # Title → series: key in the rows, label
-    "Reward": {"reward": "training reward", "eval_reward": "held-out reward"},
+    "Reward": {
+        "reward": "training reward",
+        "eval_reward": "held-out reward",
+        "eval_witness": "held-out witness",
+    },
     "Principles, share cut off": {
         "argen/ahimsa": "ahimsa",
         "argen/dharma": "dharma",
