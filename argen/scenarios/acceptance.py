@@ -13,12 +13,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 
 from ..errors import require
+from ..files import append_jsonl, drop_torn_line, read_jsonl
+from ..models.messages import conversation
 from ..models.names import is_remote
-from ..records import Scenario
+from ..records import Response, Scenario, prompt_hash
 from ..settings import RISK_THRESHOLD, cache_dir
 
 # %% ../../nbs/scenarios/03_acceptance.ipynb #91f81d28
@@ -250,6 +254,47 @@ class Difficulty:
         return checked
 
 
+# %% ../../nbs/scenarios/03_acceptance.ipynb #chl00001
+class _KeptResponses:
+    "Responses of a service, each on disk before it is used"
+
+    def __init__(self, path):
+        self.path = path
+        self._rows = {}  # Prompt hash → row of the file
+        if Path(path).exists():
+            drop_torn_line(path)
+            self._rows = {row["prompt_hash"]: row for _, row in read_jsonl(path)}
+
+    def ask(self, chat, prompts):
+        "A response to each prompt; only those that are not kept are asked for"
+        new = [p for p in dict.fromkeys(prompts) if prompt_hash(p) not in self._rows]
+        failed = {}
+
+        def keep(number, response):
+            "Store one response; an error is no response"
+            if response.error:
+                failed[new[number]] = response
+                return
+            row = {
+                "prompt_hash": prompt_hash(new[number]),
+                "response": response.text,
+                "finish_reason": response.finish_reason,
+            }
+            append_jsonl(self.path, [row], wait=False)
+            self._rows[row["prompt_hash"]] = row
+
+        requests = ({"messages": conversation(prompt)} for prompt in new)
+        with closing(chat.stream(requests, keep)) as arriving:
+            for _ in arriving:
+                pass
+        return [failed.get(prompt) or self._response(prompt) for prompt in prompts]
+
+    def _response(self, prompt):
+        "A kept response"
+        row = self._rows[prompt_hash(prompt)]
+        return Response(row["response"], finish_reason=row["finish_reason"])
+
+
 # %% ../../nbs/scenarios/03_acceptance.ipynb #52540ead
 class Challenge:
     "Keeps prompts to which the baseline responds badly"
@@ -259,6 +304,7 @@ class Challenge:
         baseline: str | Callable,  # A chat model, or the name of one
         judge: Callable,  # From (scenario, response) pairs to verdicts
         fail_threshold: float,  # Least risk, in [0, 1]
+        store: str | Path | None = None,  # JSONL file for a service's responses
         **chat,  # Settings of the chat model
     ):
         from argen.models.chat import make_chat
@@ -273,6 +319,9 @@ class Challenge:
         self.baseline = baseline
         self.judge = judge
         self.fail_threshold = fail_threshold
+        self.kept = None
+        if store is not None and hasattr(baseline, "stream"):
+            self.kept = _KeptResponses(store)
         self.threads = 1  # That may check at once
         judging = getattr(judge, "chat", None)
         if hasattr(baseline, "stream") and hasattr(judging, "stream"):
@@ -290,11 +339,14 @@ class Challenge:
     ) -> list[tuple[str | None, float | None]]:  # Reason code, risk; or `None`
         "Respond, judge, compare; without a verdict there is no risk"
         from argen.judge.contract import judge_pairs
-        from argen.models.messages import conversation
         from argen.policy import score
 
-        prompts = [conversation(scenario.prompt) for scenario in scenarios]
-        pairs = list(zip(scenarios, self.baseline(prompts)))
+        prompts = [scenario.prompt for scenario in scenarios]
+        if self.kept is not None:
+            responses = self.kept.ask(self.baseline, prompts)
+        else:
+            responses = self.baseline([conversation(prompt) for prompt in prompts])
+        pairs = list(zip(scenarios, responses))
         checked = []
         for scenario, verdict in zip(scenarios, judge_pairs(self.judge, pairs)):
             combined = score(verdict, scenario.tier, scenario.scope).combined

@@ -164,8 +164,8 @@ def _tierer(settings: _Settings, store: Path) -> Callable | None:
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #bd9ed3ea
-def _challenge(settings: _Settings) -> Challenge | None:
-    "The challenge, if there is one"
+def _challenge(settings: _Settings, store: Path) -> Challenge | None:
+    "The challenge, if there is one; a service's responses are kept in `store`"
     from argen.judge.judges import make_judge
 
     acceptance, evaluation = settings.acceptance, settings.evaluation
@@ -178,6 +178,7 @@ def _challenge(settings: _Settings) -> Challenge | None:
         acceptance.baseline,
         make_judge(name, **limit, **settings.chat),
         acceptance.fail_threshold,
+        store,
         **(limit if is_remote(acceptance.baseline) else {}),
     )
 
@@ -446,7 +447,7 @@ def _steps(job: _Job, files: DatasetFiles, others: _Others) -> Steps:
         risk_threshold=acceptance.risk_threshold,
         difficulty=_difficulty(acceptance, files.nlls()),
         tierer=_tierer(job.settings, job.run / "tiers.jsonl"),
-        challenge=_challenge(job.settings),
+        challenge=_challenge(job.settings, job.run / "baseline.jsonl"),
         embedding_model=acceptance.embedding_model,
     )
 
