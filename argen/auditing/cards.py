@@ -17,7 +17,8 @@ from fastcore.basics import patch
 
 from ..files import write_json, write_text
 from ..judge.contract import judge_name
-from ..judge.judges import make_judge
+from ..judge.judges import make_judge, offline_judge
+from ..judge.llm import LLMJudge
 from ..settings import cache_dir
 from ..tables import markdown_table
 from .audit import Audit, Outcome, judge_key
@@ -109,13 +110,17 @@ def judge_line(
     name = judge_name(judge)
     card = read_card(judge)
     if card is None:
-        return f"{name}: not audited (`argen audit {_spelled(name)}`)"
+        return f"{name}: not audited (`{_audit_call(judge)}`)"
     return f"{name}: {card_line(card)}"
 
 
-def _spelled(name):
-    "A judge as the command line names it"
-    return "offline" if name == "offline-rules" else name
+def _audit_call(judge):
+    "How to audit a judge: on the command line, or in Python where it has no name there"
+    if judge is offline_judge:
+        return "argen audit offline"
+    if isinstance(judge, LLMJudge):
+        return f"argen audit {judge_name(judge)}"
+    return "argen.audit(judge)"
 
 
 def card_line(

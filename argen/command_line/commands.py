@@ -1258,7 +1258,7 @@ class Command:
 
     add_options: Callable  # Adds its options to a parser
     run: Callable  # From arguments and a progress callable to a `Result`
-    replaces: str  # The reference implementation's script
+    replaces: str | None  # The script of the reference implementation, if it has one
     help: str  # One line
 
     @property
@@ -1308,25 +1308,25 @@ COMMANDS = {
     "audit": Command(
         _add_audit_options,
         _audit,
-        replaces="nothing in the reference implementation",
+        replaces=None,
         help="what a judge sees and what it doesn't",
     ),
     "label plan": Command(
         _add_label_plan_options,
         _label_plan,
-        replaces="nothing in the reference implementation",
+        replaces=None,
         help="draw a sample for people to label, and write their sheet",
     ),
     "label serve": Command(
         _add_label_serve_options,
         _label_serve,
-        replaces="nothing in the reference implementation",
+        replaces=None,
         help="serve the sheet on this computer, each press on disk",
     ),
     "label import": Command(
         _add_label_import_options,
         _label_import,
-        replaces="nothing in the reference implementation",
+        replaces=None,
         help="read people's labels, with their agreement",
     ),
 }
