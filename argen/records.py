@@ -45,9 +45,13 @@ SCOPES = {
 
 # %% ../nbs/core/03_records.ipynb #90818813
 def prompt_hash(
-    prompt: str,  # The prompt, unchanged: no trimming, no case folding
+    # The prompt, unchanged: no trimming, no case folding; or turns of a conversation
+    prompt: str | list[dict],
 ) -> str:  # 40 hex digits
-    "SHA-1 of the UTF-8 prompt"
+    "SHA-1 of the UTF-8 prompt; of a conversation, that of role and text of each turn"
+    if isinstance(prompt, list):
+        turns = [[turn["role"], turn["content"]] for turn in prompt]
+        prompt = json.dumps(turns, ensure_ascii=False)
     return hashlib.sha1(prompt.encode("utf-8")).hexdigest()
 
 
@@ -56,14 +60,17 @@ def prompt_hash(
 class Scenario:
     "A patient-style prompt and what is known about it"
 
-    prompt: str  # What the patient writes
+    prompt: str  # What the patient writes; of a conversation, the last turn
     tier: str | None = None  # 'A', 'B' or 'C'
     scope: str | None = None  # 'S0', 'S1', 'S2' or 'S3'
     id: int | str | None = None  # Unique in its file
-    prompt_hash: str | None = None  # `prompt_hash(prompt)`
+    prompt_hash: str | None = None  # As `identity`
     dataset: str | None = None  # Dataset type, such as 'benchmarking'
     provenance: dict | None = None  # Writer, model, temperature, seed, time, version
     extra: dict = field(default_factory=dict)  # Fields of the input unknown to argen
+    # All turns of a conversation, each with `role` and `content`, the last one being
+    # `prompt`; `None` where the patient writes once
+    messages: list[dict] | None = None
 
     def row(self) -> dict:
         "As a JSONL row: fields that are `None` are left out, `extra` is laid flat"
@@ -75,18 +82,43 @@ class Scenario:
         name = "scenario" if self.id is None else self.id
         labels = f"tier {self.tier or '?'} · scope {self.scope or '?'}"
         heading = f"**{escape_markdown(name)}** · {labels}"
-        return f"{heading}\n\n{quote_markdown(self.prompt)}"
+        return f"{heading}\n\n{quote_markdown(self.transcript)}"
 
 
 _SCENARIO_FIELDS = (  # In the order of a row
     "id",
     "prompt",
+    "messages",
     "tier",
     "scope",
     "prompt_hash",
     "dataset",
     "provenance",
 )
+
+# %% ../nbs/core/03_records.ipynb #cnv00002
+_SPEAKERS = {"system": "Instructions", "user": "Patient", "assistant": "Assistant"}
+
+
+@patch(as_prop=True)
+def turns(self: Scenario) -> list[dict]:
+    "What a model is sent: messages with `role` and `content`, the last by the patient"
+    return self.messages or [{"role": "user", "content": self.prompt}]
+
+
+@patch(as_prop=True)
+def transcript(self: Scenario) -> str:
+    "What a reader is shown: the prompt, or who said what, turn by turn"
+    if self.messages is None:
+        return self.prompt
+    said = [f"{_SPEAKERS[turn['role']]}: {turn['content']}" for turn in self.messages]
+    return "\n\n".join(said)
+
+
+@patch(as_prop=True)
+def identity(self: Scenario) -> str:  # 40 hex digits
+    "What tells scenarios apart: the hash of the prompt, or of all turns"
+    return prompt_hash(self.messages or self.prompt)
 
 
 # %% ../nbs/core/03_records.ipynb #4a62e2c5
@@ -105,6 +137,8 @@ class Response:
     error: str | None = None  # Why there is no response
     # The model that the service says responded, where it is another than `model`
     answered_by: str | None = field(default=None, repr=False)
+    # What the model thought before it responded: kept and shown, never judged
+    reasoning: str | None = field(default=None, repr=False)
 
     def _repr_markdown_(self):
         return f"{_quotation(self)}\n\n{_origin(self)}".strip()
@@ -342,15 +376,80 @@ def _label(
 
 
 # %% ../nbs/core/03_records.ipynb #d4703ad8
+def _check_turn(turn, number: int):
+    "`InputError` unless `turn` is a message with a role and a text"
+    place = f"turn {number} of `messages`"
+    require(
+        isinstance(turn, dict) and {"role", "content"} <= turn.keys(),
+        f"{place} must be an object with `role` and `content`",
+    )
+    role = turn["role"]
+    require(
+        isinstance(role, str) and role in _SPEAKERS,
+        f"{place}: role {role!r} is not one of {', '.join(_SPEAKERS)}",
+    )
+    content = turn["content"]
+    kind = type(content).__name__
+    require(isinstance(content, str), f"{place} must be text, not {kind}")
+    require(content.strip(), f"{place} is empty; write it or delete it")
+
+
+def _check_order(turns):
+    "`InputError` unless instructions come first and the patient has the last word"
+    roles = [turn["role"] for turn in turns]
+    require(
+        roles[-1] == "user",
+        f"the last of `messages` is by {roles[-1]!r}; it must be by 'user', since "
+        "that is what the model responds to",
+    )
+    require(
+        "system" not in roles[1:],
+        "only the first of `messages` can be by 'system'; move or delete the other",
+    )
+
+
+def _read_turns(row: dict) -> list[dict] | None:
+    "The turns of a row that is a conversation; `InputError` for bad ones"
+    turns = row.get("messages")
+    if turns is None and isinstance(row.get("prompt"), list):
+        turns = row["prompt"]
+    if turns is None:
+        return None
+    require(
+        isinstance(turns, list) and turns,
+        "`messages` must be a list of turns, each with `role` and `content`",
+    )
+    for number, turn in enumerate(turns, 1):
+        _check_turn(turn, number)
+    _check_order(turns)
+    return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+
+
+# %% ../nbs/core/03_records.ipynb #cnv00005
+def _lay_turns(row: dict) -> dict:
+    "The row with the last turn of a conversation as `prompt`; one turn is no messages"
+    turns = _read_turns(row)
+    if turns is None:
+        return row
+    last = turns[-1]["content"]
+    require(
+        row.get("prompt") in (None, last) or isinstance(row["prompt"], list),
+        "`prompt` is not the last of `messages`; correct one, or drop `prompt`",
+    )
+    messages = turns if len(turns) > 1 else None
+    return row | {"prompt": last, "messages": messages}
+
+
+# %% ../nbs/core/03_records.ipynb #cnv00006
 def _checked_hash(row: dict) -> str:
-    "The hash of a row's prompt; `InputError` for a bad prompt, or another hash"
+    "The hash of a row's scenario; `InputError` for a bad prompt, or another hash"
     require("prompt" in row, "no `prompt` field; every scenario needs one")
     prompt = row["prompt"]
     kind = type(prompt).__name__
     require(isinstance(prompt, str), f"`prompt` must be text, not {kind}")
     require(prompt.strip(), "`prompt` is empty; write one or delete the row")
     try:
-        digest = prompt_hash(prompt)
+        digest = prompt_hash(row.get("messages") or prompt)
     except UnicodeEncodeError:
         raise InputError(
             "`prompt` holds half a character (a lone surrogate); correct the text"
@@ -370,6 +469,7 @@ def scenario_from_row(
 ) -> Scenario:
     "Check one row and make it a `Scenario`; `InputError` for what can't be one"
     try:
+        row = _lay_turns(row)
         digest = _checked_hash(row)
         tier = _label(row, "tier", TIERS, digest)
         scope = _label(row, "scope", SCOPES, digest)
@@ -393,7 +493,7 @@ class Scenarios(list):
 
     def _repr_markdown_(self, limit=8):
         rows = [
-            [s.id, s.tier or "?", s.scope or "?", _in_cell(s.prompt)]
+            [s.id, s.tier or "?", s.scope or "?", _in_cell(s.transcript)]
             for s in self[:limit]
         ]
         table = markdown_table(["id", "tier", "scope", "prompt"], rows)
