@@ -24,8 +24,11 @@ __all__ = [
 ]
 
 # %% ../nbs/core/01_settings.ipynb #619a9f52
+import csv
 import os
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -34,10 +37,69 @@ from .errors import InputError
 # %% ../nbs/core/01_settings.ipynb #d8c1a900
 DEFAULT_MODEL_ID = "meta-llama/Llama-3.2-1B-Instruct"  # What `argen train` trains
 DEFAULT_GENERATION_MODEL = "gpt-4o-mini"  # What `argen generate` asks for scenarios
-JUDGE_MODELS = {  # Service → model that judges
-    "openai": "gpt-4o-mini",
-    "gemini": "gemini-2.0-flash",
-}
+
+
+# %% ../nbs/core/01_settings.ipynb #srv00002
+@dataclass(frozen=True)
+class ServiceModel:
+    "A service's model, as it was last looked up"
+
+    service: str  # 'openai', 'gemini' or 'anthropic'
+    model: str  # Its name there
+    checked: date  # When it was looked up
+    ended: date | None = None  # When the service switched it off, or will
+    # US dollars per million tokens of requests and of responses; `None`: not looked up
+    price: tuple[float, float] | None = None
+
+
+def _date(text):
+    "A date; `None` for an empty cell"
+    return date.fromisoformat(text) if text else None
+
+
+def _service_model(row: dict) -> ServiceModel:
+    "One line of the file"
+    prices = row["prompt_price"], row["completion_price"]
+    return ServiceModel(
+        service=row["service"],
+        model=row["model"],
+        checked=_date(row["checked"]),
+        ended=_date(row["ended"]),
+        price=tuple(map(float, prices)) if all(prices) else None,
+    )
+
+
+def _read_services() -> list[ServiceModel]:
+    "The lines of `services.csv`, in its order"
+    text = (files("argen") / "data" / "services.csv").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return list(map(_service_model, csv.DictReader(lines)))
+
+
+# %% ../nbs/core/01_settings.ipynb #srv00003
+SERVICE_MODELS = _read_services()
+
+
+def has_ended(
+    model: ServiceModel,
+    today: date | None = None,  # By default the day it is, in UTC
+) -> bool:
+    "Has a service switched this model off?"
+    today = today or datetime.now(UTC).date()
+    return model.ended is not None and model.ended <= today
+
+
+def _default_models() -> dict[str, str]:
+    "Service → its newest model that is served"
+    newest = {}
+    for model in SERVICE_MODELS:
+        if not has_ended(model):
+            newest.setdefault(model.service, model.model)
+    return newest
+
+
+# %% ../nbs/core/01_settings.ipynb #srv00005
+JUDGE_MODELS = _default_models()  # Service → model that judges
 
 # %% ../nbs/core/01_settings.ipynb #7cfd2be1
 SYSTEM_PROMPTS = {

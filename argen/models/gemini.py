@@ -260,7 +260,7 @@ def explain(self: GeminiChat, error: Exception) -> CallFailed:
     cost = 0.0 if _never_sent(error) else None
     what = f"{type(error).__name__}: {error}"
     if isinstance(error, Timeout):
-        return CallFailed("no response in time", cost=cost)
+        return CallFailed.from_timeout(self.timeout, cost)
     if isinstance(error, RequestException):
         return CallFailed(f"connection failed ({what})", cost=cost)
     return CallFailed(f"an unreadable response ({what})")

@@ -14,7 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # %% ../../nbs/models/00_names.ipynb #1341fbca
-SERVICES = ("openai", "gemini")  # Prefixes of models that respond over a network
+SERVICES = (
+    "openai",
+    "gemini",
+    "anthropic",
+)  # Prefixes of models that respond over a network
 
 
 @dataclass(frozen=True)

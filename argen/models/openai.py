@@ -9,6 +9,7 @@ __all__ = ["OpenAIChat"]
 
 # %% ../../nbs/models/05_openai.ipynb #9b0b8204
 import re
+import warnings
 
 from fastcore.basics import patch
 
@@ -55,6 +56,14 @@ class OpenAIChat(RemoteChat):
         "Names of the service's models"
         return [model.id async for model in self._client.models.list()]
 
+    def neutral_sampling(self) -> dict:
+        "What a server of one's own would else take from the model's own settings"
+        return {} if self.place is None else dict(_NEUTRAL)
+
+
+# Each lets every token through, as sampling does that runs here
+_NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+
 
 # %% ../../nbs/models/05_openai.ipynb #190573da
 def _json_forms(schema):
@@ -82,6 +91,12 @@ def _settings(self: OpenAIChat, schema) -> dict:
     settings = {limit: self.max_tokens}
     if self.temperature is not None and "temperature" not in self.unsupported:
         settings["temperature"] = self.temperature
+    if self.reasoning_effort is not None:
+        settings["reasoning_effort"] = self.reasoning_effort
+    neutral = self.neutral_sampling()
+    taken = {name: neutral[name] for name in neutral if name not in self.unsupported}
+    if taken:
+        settings["extra_body"] = taken
     forms = _json_forms(schema) if schema else {}
     usable = [form for name, form in forms.items() if name not in self.unsupported]
     if usable:
@@ -101,13 +116,36 @@ def _refused_setting(self: OpenAIChat, error, sent) -> str | None:
     bad_request = error.status_code < 500
     if bad_request and "max_tokens" in sent and "max_completion_tokens" in text:
         return "max_tokens"
-    about_temperature = "temperature" in sent and "temperature" in text
-    if bad_request and about_temperature and re.search(_NOT_TAKEN, text):
-        return "temperature"
+    optional = {name: _NOT_TAKEN for name in ("reasoning_effort", "temperature")}
+    optional |= dict.fromkeys(_NEUTRAL, f"{_NOT_TAKEN}|must be")
+    for name, refusal in optional.items():
+        was_sent = name in sent or name in sent.get("extra_body", {})
+        if bad_request and was_sent and name in text and re.search(refusal, text):
+            return name
     about_json = _JSON_WORDS if bad_request else "response_format"
     if "response_format" in sent and re.search(about_json, text):
         return _json_form(sent)
     return None
+
+
+# %% ../../nbs/models/05_openai.ipynb #srv00010
+@patch
+def _learn(self: OpenAIChat, refused, error):
+    "Remember what this model doesn't take; raises `CallFailed` for what was asked for"
+    if refused == "reasoning_effort":
+        raise CallFailed(
+            f"HTTP {error.status_code}: {error.message}; this model can't be told how "
+            "much to reason, so leave `reasoning_effort` out",
+            retry=False,
+            fatal=True,
+            cost=0.0,
+        )
+    if refused in _NEUTRAL and refused not in self.unsupported:
+        warnings.warn(
+            f"{self.name}: the server takes no `{refused}`, so its own applies: "
+            "responses sampled here and there may differ"
+        )
+    self.unsupported.add(refused)
 
 
 # %% ../../nbs/models/05_openai.ipynb #845604ac
@@ -130,7 +168,7 @@ async def ask(self: OpenAIChat, messages, schema, seconds) -> ModelOutput:
             refused = self._refused_setting(error, sent)
             if refused is None:
                 raise
-            self.unsupported.add(refused)
+            self._learn(refused, error)
         else:
             return self._read(completion, sent)
 
@@ -169,6 +207,12 @@ def _read_choice(self: OpenAIChat, choice) -> ModelOutput:
 def _sampling(self: OpenAIChat, sent) -> dict:
     "What was sent, as a response records it"
     sampling = {"temperature": sent.get("temperature"), "max_tokens": self.max_tokens}
+    sampling |= sent.get("extra_body", {})
+    left = sorted(self.neutral_sampling().keys() - sampling.keys())
+    if left:
+        sampling["left_to_server"] = left
+    if self.reasoning_effort is not None:
+        sampling["reasoning_effort"] = self.reasoning_effort
     if "response_format" in sent:
         sampling["format"] = _json_form(sent)
     return sampling
@@ -208,6 +252,16 @@ def _no_choices(completion) -> CallFailed:
 _NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # Of httpx
 
 
+# %% ../../nbs/models/05_openai.ipynb #srv00011
+@patch
+def _path_advice(self: OpenAIChat, status) -> str:
+    "The end of a message, where the address may lack its last part"
+    address = (self.base_url or "").rstrip("/")
+    if status not in (404, 405) or not address or address.endswith("/v1"):
+        return ""
+    return f"; try {address}/v1 as the base URL"
+
+
 # %% ../../nbs/models/05_openai.ipynb #c17a29b9
 @patch
 def explain(self: OpenAIChat, error: Exception) -> CallFailed:
@@ -219,7 +273,7 @@ def explain(self: OpenAIChat, error: Exception) -> CallFailed:
         return cause
     cost = 0.0 if type(cause).__name__ in _NEVER_SENT else None
     if isinstance(error, openai.APITimeoutError):
-        return CallFailed("no response in time", cost=cost)
+        return CallFailed.from_timeout(self.timeout, cost)
     if isinstance(error, openai.APIStatusError) and error.status_code < 400:
         response = error.response
         return CallFailed.from_redirect(
@@ -227,9 +281,10 @@ def explain(self: OpenAIChat, error: Exception) -> CallFailed:
         )
     if isinstance(error, openai.APIStatusError):
         said = error.body.get("message") if isinstance(error.body, dict) else None
+        said = str(said or error.response.text or error.response.reason_phrase)
         return CallFailed.from_status(
             error.status_code,
-            str(said or error.response.text or error.response.reason_phrase),
+            said + self._path_advice(error.status_code),
             wait=retry_after(error.response.headers),
             code=str(error.code or ""),
         )
