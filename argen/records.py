@@ -139,9 +139,12 @@ class Response:
     answered_by: str | None = field(default=None, repr=False)
     # What the model thought before it responded: kept and shown, never judged
     reasoning: str | None = field(default=None, repr=False)
+    # Length of that reasoning, part of `completion_tokens`; `None` where not counted
+    reasoning_tokens: int | None = field(default=None, repr=False)
 
     def _repr_markdown_(self):
-        return f"{_quotation(self)}\n\n{_origin(self)}".strip()
+        parts = [_quotation(self), _folded_reasoning(self), _origin(self)]
+        return "\n\n".join(filter(None, parts)).strip()
 
 
 # %% ../nbs/core/03_records.ipynb #bcc06600
@@ -150,6 +153,14 @@ def _quotation(response: Response) -> str:
     if response.error:
         return f"*no response: {escape_markdown(response.error)}*"
     return quote_markdown(response.text.strip() or "(empty)")
+
+
+def _folded_reasoning(response: Response) -> str:
+    "What was thought before the response, to unfold; '' without any"
+    if not response.reasoning:
+        return ""
+    text = quote_markdown(response.reasoning.strip())
+    return f"<details><summary>Reasoning</summary>\n\n{text}\n\n</details>"
 
 
 def _origin(response: Response) -> str:
@@ -161,6 +172,8 @@ def _origin(response: Response) -> str:
         about.append(f"{response.system_prompt} prompt")
     if response.completion_tokens is not None:
         about.append(f"{response.completion_tokens} tokens")
+    if response.reasoning_tokens:
+        about.append(f"{response.reasoning_tokens} of them reasoning")
     if response.finish_reason == "length":
         about.append("cut off at its limit")
     return " · ".join(about)

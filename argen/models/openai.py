@@ -14,6 +14,7 @@ import warnings
 from fastcore.basics import patch
 
 from .messages import ModelOutput
+from .reasoning import with_reasoning_apart
 from .remote import CallFailed, RemoteChat, retry_after
 
 
@@ -184,13 +185,34 @@ def _token_count(usage, field):
     return count if is_count else None
 
 
+# %% ../../nbs/models/05_openai.ipynb #b602df85
+_REASONING_FIELDS = ("reasoning_content", "reasoning")  # DeepSeek's; OpenRouter's
+
+
+def _parts_text(parts):
+    "The text of a list of parts"
+    return "".join(part["text"] for part in parts)
+
+
+def _text_and_reasoning(message) -> tuple[str, str | None]:
+    "What a message says, and what was thought before it"
+    content, reasoning = message.content or "", None
+    if isinstance(content, list):
+        thoughts = [part for part in content if part.get("type") == "thinking"]
+        content = _parts_text(part for part in content if part not in thoughts)
+        reasoning = "\n\n".join(_parts_text(part["thinking"]) for part in thoughts)
+    for field in _REASONING_FIELDS:
+        given = getattr(message, field, None)
+        if not reasoning and isinstance(given, str):
+            reasoning = given.strip()
+    return content, reasoning or None
+
+
 # %% ../../nbs/models/05_openai.ipynb #35180faa
 @patch
 def _read_choice(self: OpenAIChat, choice) -> ModelOutput:
     "Text and end of one choice; a refusal without a text is an error"
-    content = choice.message.content or ""
-    if isinstance(content, list):
-        content = "".join(part["text"] for part in content)
+    content, reasoning = _text_and_reasoning(choice.message)
     text = self.clean_text(content)
     finish_reason = choice.finish_reason
     if finish_reason is not None:
@@ -199,7 +221,9 @@ def _read_choice(self: OpenAIChat, choice) -> ModelOutput:
     if not text and (refusal or finish_reason == "content_filter"):
         error = self.clean_error(f"refused: {refusal or finish_reason}")
         return ModelOutput("", "refusal", error=error)
-    return ModelOutput(text, finish_reason)
+    if reasoning:
+        reasoning = self.clean_text(reasoning)
+    return ModelOutput(text, finish_reason, reasoning=reasoning)
 
 
 # %% ../../nbs/models/05_openai.ipynb #d1463b65
@@ -231,10 +255,12 @@ def _read(self: OpenAIChat, completion, sent) -> ModelOutput:
         raise CallFailed(problem) from None
     response.prompt_tokens = _token_count(usage, "prompt_tokens")
     response.completion_tokens = _token_count(usage, "completion_tokens")
+    details = getattr(usage, "completion_tokens_details", None)
+    response.reasoning_tokens = _token_count(details, "reasoning_tokens") or None
     response.model = self.name
     response.answered_by = self.other_model(getattr(completion, "model", None))
     response.sampling = self._sampling(sent)
-    return response
+    return with_reasoning_apart(response, may_be_opened=True)
 
 
 # %% ../../nbs/models/05_openai.ipynb #f021795c
