@@ -16,7 +16,7 @@ CLASSIFIERS = [
     "Intended Audience :: Science/Research",
     "Topic :: Scientific/Engineering :: Artificial Intelligence",
 ]
-EXTRAS = ["dev", "peers", "ray"]
+EXTRAS = ["dev", "genai", "anthropic", "peers", "ray"]
 
 
 def read_settings():

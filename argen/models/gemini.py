@@ -15,6 +15,7 @@ import threading
 
 from fastcore.basics import patch
 
+from ..errors import InputError
 from .messages import ModelOutput
 from .reasoning import with_reasoning_apart
 from .remote import CallFailed, RemoteChat, retry_after
@@ -108,6 +109,14 @@ class GeminiChat(RemoteChat):
         "Close the client's connections"
         client.transport.close()
 
+    def check_reasoning(self):
+        "`InputError`: the library has no settings for thinking"
+        if self.reasoning_effort is not None:
+            raise InputError(
+                f"`reasoning_effort={self.reasoning_effort!r}`: google-generativeai "
+                "has no settings for thinking; run `pip install 'argen[genai]'`"
+            )
+
     async def list_models(self) -> list[str]:
         "Names of the service's models"
         from google.ai.generativelanguage import ModelServiceClient
@@ -121,15 +130,15 @@ class GeminiChat(RemoteChat):
 
 
 # %% ../../nbs/models/06_gemini.ipynb #a3ea4a15
-def _gemini_schema(schema):
+def gemini_schema(schema):
     "Keep what Gemini knows of a JSON schema; a subset, and all that argen asks for"
     kept = {key: schema[key] for key in ("required", "enum") if key in schema}
     kept["type"] = schema["type"].upper()
     if "items" in schema:
-        kept["items"] = _gemini_schema(schema["items"])
+        kept["items"] = gemini_schema(schema["items"])
     if "properties" in schema:
         properties = schema["properties"].items()
-        kept["properties"] = {name: _gemini_schema(part) for name, part in properties}
+        kept["properties"] = {name: gemini_schema(part) for name, part in properties}
     return kept
 
 
@@ -172,7 +181,7 @@ def _settings(self: GeminiChat, schema) -> dict:
     if schema:
         settings["response_mime_type"] = "application/json"
     if schema and "schema" not in self.unsupported:
-        settings["response_schema"] = _gemini_schema(schema["schema"])
+        settings["response_schema"] = gemini_schema(schema["schema"])
     return settings
 
 
@@ -195,7 +204,7 @@ async def ask(self: GeminiChat, messages, schema, seconds) -> ModelOutput:
 
 
 # %% ../../nbs/models/06_gemini.ipynb #f69efbb5
-_BLOCKED = (
+BLOCKED = (
     "SAFETY",
     "RECITATION",
     "BLOCKLIST",
@@ -204,7 +213,7 @@ _BLOCKED = (
     "IMAGE_SAFETY",
     "LANGUAGE",
 )
-_FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "FINISH_REASON_UNSPECIFIED": None}
+FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "FINISH_REASON_UNSPECIFIED": None}
 
 
 @patch
@@ -216,10 +225,10 @@ def _read_candidate(self: GeminiChat, candidate, flags) -> ModelOutput:
         (thoughts if is_thought else texts).append(part.text)
     text = self.clean_text("".join(texts))
     reasoning = self.clean_text("".join(thoughts)).strip() or None
-    if not text and reason in _BLOCKED:
+    if not text and reason in BLOCKED:
         return ModelOutput("", "refusal", error=f"refused: {reason}")
-    other = "content_filter" if reason in _BLOCKED else reason.lower()
-    return ModelOutput(text, _FINISH.get(reason, other), reasoning=reasoning)
+    other = "content_filter" if reason in BLOCKED else reason.lower()
+    return ModelOutput(text, FINISH.get(reason, other), reasoning=reasoning)
 
 
 # %% ../../nbs/models/06_gemini.ipynb #5c333771

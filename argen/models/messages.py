@@ -51,5 +51,6 @@ class ModelOutput(Response):
     seconds: float | None = None
     attempts: int = 0  # Requests sent for it
     billable: int = 0  # Attempts that are, or may be, billed
+    cached_tokens: int | None = None  # Of the request, read from the service's cache
     # Of all attempts, in the currency of the price; `None` where it is not known
     cost: float | None = None

@@ -36,18 +36,9 @@ class OpenAIChat(RemoteChat):
             base_url=self.base_url or self.home,
             max_retries=0,
             http_client=DefaultAsyncHttpxClient(
-                follow_redirects=False, event_hooks={"response": [self._read_limited]}
+                follow_redirects=False, event_hooks={"response": [self.read_limited]}
             ),
         )
-
-    async def _read_limited(self, response):
-        "Read a response, `max_bytes` at most; raises `CallFailed` for a longer one"
-        content = bytearray()
-        async for part in response.aiter_bytes():
-            content += part
-            if len(content) > self.max_bytes:
-                raise CallFailed.from_size(self.max_bytes)
-        response._content = bytes(content)  # Where httpx keeps what it has read
 
     async def close_client(self, client):
         "Close the client's connections"
@@ -257,6 +248,8 @@ def _read(self: OpenAIChat, completion, sent) -> ModelOutput:
     response.completion_tokens = _token_count(usage, "completion_tokens")
     details = getattr(usage, "completion_tokens_details", None)
     response.reasoning_tokens = _token_count(details, "reasoning_tokens") or None
+    of_prompt = getattr(usage, "prompt_tokens_details", None)
+    response.cached_tokens = _token_count(of_prompt, "cached_tokens")
     response.model = self.name
     response.answered_by = self.other_model(getattr(completion, "model", None))
     response.sampling = self._sampling(sent)
@@ -289,32 +282,50 @@ def _path_advice(self: OpenAIChat, status) -> str:
 
 
 # %% ../../nbs/models/05_openai.ipynb #c17a29b9
+def meaning(
+    sdk,  # `openai`, or another library that was made with the same generator
+    error: Exception,  # Of that library
+    chat: RemoteChat,  # Which asked
+    advise=lambda status: "",  # The end of a message, by HTTP status
+) -> CallFailed:
+    "The meaning of an exception of the SDK"
+    cause = error.__cause__
+    if isinstance(cause, CallFailed):
+        return cause
+    cost = 0.0 if type(cause).__name__ in _NEVER_SENT else None
+    if isinstance(error, sdk.APITimeoutError):
+        return CallFailed.from_timeout(chat.timeout, cost)
+    if isinstance(error, sdk.APIStatusError) and error.status_code < 400:
+        response = error.response
+        return CallFailed.from_redirect(
+            str(response.url), response.headers.get("location")
+        )
+    if isinstance(error, sdk.APIStatusError):
+        said = _said(error)
+        return CallFailed.from_status(
+            error.status_code,
+            said + advise(error.status_code),
+            wait=retry_after(error.response.headers),
+            code=str(getattr(error, "code", None) or ""),
+        )
+    name = type(cause).__name__
+    if isinstance(error, sdk.APIConnectionError):
+        return CallFailed(f"connection failed ({name}: {cause})", cost=cost)
+    return CallFailed(f"an unreadable response ({type(error).__name__}: {error})")
+
+
+# %% ../../nbs/models/05_openai.ipynb #srv00041
+def _said(error):
+    "What the service says about an error"
+    body = error.body if isinstance(error.body, dict) else {}
+    inner = body.get("error")
+    said = inner.get("message") if isinstance(inner, dict) else body.get("message")
+    return str(said or error.response.text or error.response.reason_phrase)
+
+
 @patch
 def explain(self: OpenAIChat, error: Exception) -> CallFailed:
     "The meaning of an exception of the SDK"
     import openai
 
-    cause = error.__cause__
-    if isinstance(cause, CallFailed):
-        return cause
-    cost = 0.0 if type(cause).__name__ in _NEVER_SENT else None
-    if isinstance(error, openai.APITimeoutError):
-        return CallFailed.from_timeout(self.timeout, cost)
-    if isinstance(error, openai.APIStatusError) and error.status_code < 400:
-        response = error.response
-        return CallFailed.from_redirect(
-            str(response.url), response.headers.get("location")
-        )
-    if isinstance(error, openai.APIStatusError):
-        said = error.body.get("message") if isinstance(error.body, dict) else None
-        said = str(said or error.response.text or error.response.reason_phrase)
-        return CallFailed.from_status(
-            error.status_code,
-            said + self._path_advice(error.status_code),
-            wait=retry_after(error.response.headers),
-            code=str(error.code or ""),
-        )
-    name = type(cause).__name__
-    if isinstance(error, openai.APIConnectionError):
-        return CallFailed(f"connection failed ({name}: {cause})", cost=cost)
-    return CallFailed(f"an unreadable response ({type(error).__name__}: {error})")
+    return meaning(openai, error, self, self._path_advice)

@@ -329,6 +329,7 @@ class RemoteChat:
             guard_logs(secret)
         self.sampling = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         self.sampling |= self.neutral_sampling()
+        self.check_reasoning()
         if self.reasoning_effort is not None:
             self.sampling["reasoning_effort"] = self.reasoning_effort
         self.usage = Usage(price=self.price)
@@ -336,11 +337,25 @@ class RemoteChat:
         self._lock = threading.Lock()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # A vendor's advice to change libraries
-            importlib.import_module(self.library)
+            self._import_library()
         self._start()
 
     def __repr__(self):
         return f"{type(self).__name__}({self.name!r}, {self.sampling})"
+
+
+# %% ../../nbs/models/04_remote.ipynb #srv00061
+@patch
+def _import_library(self: RemoteChat):
+    "Import the service's package; `InputError` where an optional one is missing"
+    try:
+        importlib.import_module(self.library)
+    except ModuleNotFoundError:
+        extra = self.library.removeprefix("google.")
+        raise InputError(
+            f"{self.name}: needs a package that isn't installed; run "
+            f"`pip install 'argen[{extra}]'`"
+        ) from None
 
 
 # %% ../../nbs/models/04_remote.ipynb #srv00012
@@ -373,6 +388,11 @@ def _check_served(self: RemoteChat):
 def neutral_sampling(self: RemoteChat) -> dict:  # Setting → value
     "Settings that a request must name, because the service's own would apply else"
     return {}
+
+
+@patch
+def check_reasoning(self: RemoteChat):
+    "`InputError` for an effort that the model is known not to take"
 
 
 @patch
@@ -431,6 +451,21 @@ def clean_error(
     "An error text without keys, and without what looks like one"
     line = " ".join(redact(str(error), self._secrets).split())
     return _whole_characters(line[:300])
+
+
+# %% ../../nbs/models/04_remote.ipynb #srv00040
+@patch
+async def read_limited(
+    self: RemoteChat,
+    response,  # Of httpx, not read yet
+):
+    "Read a response, `max_bytes` at most; raises `CallFailed` for a longer one"
+    content = bytearray()
+    async for part in response.aiter_bytes():
+        content += part
+        if len(content) > self.max_bytes:
+            raise CallFailed.from_size(self.max_bytes)
+    response._content = bytes(content)  # Where httpx keeps what it has read
 
 
 # %% ../../nbs/models/04_remote.ipynb #8c7b3729

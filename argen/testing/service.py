@@ -30,7 +30,7 @@ from fastcore.basics import patch
 class ServiceRequest:
     "One request, as a script sees it"
 
-    wire: str  # 'openai' or 'gemini'
+    wire: str  # 'openai', 'gemini' or 'anthropic'
     path: str  # '/v1/chat/completions', …
     headers: dict  # Names in lower case
     raw: bytes  # The body, byte by byte
@@ -51,7 +51,8 @@ class ServiceRequest:
     def key(self) -> str:
         "The key that came with it; '' for none"
         bearer = self.headers.get("authorization", "").removeprefix("Bearer ")
-        return bearer or self.headers.get("x-goog-api-key", "")
+        named = self.headers.get("x-goog-api-key") or self.headers.get("x-api-key")
+        return bearer or named or ""
 
     def __repr__(self):
         about = f"{self.n}, {self.wire}, seen {self.seen}"
@@ -70,6 +71,10 @@ def turns(self: ServiceRequest) -> list[tuple[str, str]]:
     body = self.body
     if self.wire == "openai":
         return [(message["role"], message["content"]) for message in body["messages"]]
+    if self.wire == "anthropic":
+        system = "".join(part["text"] for part in body.get("system", ()))
+        turns = [("system", system)] if system else []
+        return turns + [(turn["role"], turn["content"]) for turn in body["messages"]]
     turns = []
     if "systemInstruction" in body:
         turns.append(("system", _gemini_text(body["systemInstruction"])))
@@ -83,6 +88,8 @@ def schema(self: ServiceRequest) -> dict | None:
     "The JSON schema that the response must have"
     if self.wire == "gemini":
         return self.body.get("generationConfig", {}).get("responseSchema")
+    if self.wire == "anthropic":
+        return self.body.get("output_config", {}).get("format", {}).get("schema")
     return self.body.get("response_format", {}).get("json_schema", {}).get("schema")
 
 
@@ -188,6 +195,32 @@ def _gemini_body(asked, reply):
     candidate = {"index": 0, "content": content, "finishReason": finish}
     asked_for = asked.path.partition("/models/")[2].partition(":")[0]
     return body | {"candidates": [candidate], "modelVersion": reply.model or asked_for}
+
+
+# %% ../../nbs/testing/01_service.ipynb #srv00050
+_ANTHROPIC_STOP = {"stop": "end_turn", "length": "max_tokens"}
+
+
+def _anthropic_body(asked, reply):
+    "A reply in the form of Anthropic's messages"
+    if reply.status != 200:
+        error = {"type": "invalid_request_error", "message": reply.text}
+        return {"type": "error", "error": error | reply.error}
+    refused = reply.refusal or reply.finish == "content_filter"
+    text = "" if refused or reply.text is None else reply.text
+    body = {
+        "id": f"msg_{asked.n}",
+        "type": "message",
+        "role": "assistant",
+        "model": reply.model or asked.body.get("model", "stand-in"),
+        "content": [{"type": "text", "text": text}] if text else [],
+        "stop_reason": "refusal" if refused else _ANTHROPIC_STOP[reply.finish],
+        "stop_sequence": None,
+    }
+    if reply.usage:
+        sent, written = _tokens(asked.text), _tokens(text)
+        body["usage"] = {"input_tokens": sent, "output_tokens": written}
+    return body
 
 
 # %% ../../nbs/testing/01_service.ipynb #e64591dd
@@ -300,8 +333,7 @@ async def _talk(self: StandIn, reader, writer):
 @patch
 def _note(self: StandIn, path, headers, raw) -> ServiceRequest:
     "Note a request"
-    wire = "gemini" if ":generateContent" in path else "openai"
-    asked = ServiceRequest(wire, path, headers, raw)
+    asked = ServiceRequest(_wire(path), path, headers, raw)
     try:
         messages = hashlib.sha1(repr(asked.turns).encode()).digest()
     except (KeyError, TypeError, ValueError):
@@ -353,6 +385,21 @@ async def _serve(self: StandIn, asked, reader, writer):
         self.at_once -= 1
 
 
+# %% ../../nbs/testing/01_service.ipynb #srv00051
+_FORMS = {
+    "openai": _openai_body,
+    "gemini": _gemini_body,
+    "anthropic": _anthropic_body,
+}
+
+
+def _wire(path):
+    "Which service's format a path belongs to"
+    if ":generateContent" in path:
+        return "gemini"
+    return "anthropic" if path.partition("?")[0].endswith("/messages") else "openai"
+
+
 # %% ../../nbs/testing/01_service.ipynb #230d3cbb
 @patch
 async def _act(self: StandIn, asked, reply, reader, writer):
@@ -370,8 +417,7 @@ async def _act(self: StandIn, asked, reply, reader, writer):
         raise ConnectionError
     body, headers = reply.raw, reply.headers
     if body is None:
-        form = _gemini_body if asked.wire == "gemini" else _openai_body
-        body = json.dumps(form(asked, reply)).encode()
+        body = json.dumps(_FORMS[asked.wire](asked, reply)).encode()
     if reply.fault == "drip":
         headers = {"Content-Length": 2**40} | headers
     await _send(writer, reply.status, body, headers)
@@ -512,14 +558,16 @@ def faulty(
 @contextlib.contextmanager
 def environ(
     self: StandIn,
-    key: str = "sk-standin-0123456789abcdef",  # What both services' keys shall be
+    key: str = "sk-standin-0123456789abcdef",  # What all services' keys shall be
 ):
-    "Point `OPENAI_BASE_URL` and `GEMINI_BASE_URL` here, and set the keys; yields `key`"
+    "Point the services' addresses here, and set their keys; yields `key`"
     new = {
         "OPENAI_BASE_URL": self.openai_url,
         "GEMINI_BASE_URL": self.gemini_url,
+        "ANTHROPIC_BASE_URL": self.url,
         "OPENAI_API_KEY": key,
         "GEMINI_API_KEY": key,
+        "ANTHROPIC_API_KEY": key,
     }
     old = {name: os.environ[name] for name in new if name in os.environ}
     os.environ.update(new)
