@@ -650,7 +650,8 @@ def _evaluate(arguments, progress):
     if output:
         evaluation.save(output)
     where = output or folder / "evaluation.json"
-    text = f"{evaluation._repr_markdown_()}{_spent(evaluation.summary)}"
+    shown = spell(evaluation._repr_markdown_(), {"max_tokens": "--max-tokens"})
+    text = f"{shown}{_spent(evaluation.summary)}"
     if hasattr(arguments, "rescore"):
         text += f"\n\n{_under_each_policy(arguments)}"
     missing = evaluation.summary["n_missing"] > 0
