@@ -130,10 +130,11 @@ def _reasoning_remarks(log):
     n = sum(int(row.get("argen/reasoning_unfinished") or 0) for row in log)
     if not n:
         return []
-    return [
+    remark = (
         f"{n} completions got no reward because their reasoning was not finished: "
         "raise `max_completion_length`."
-    ]
+    )
+    return [remark]
 
 
 # %% ../../nbs/training/10_grpo.ipynb #wgr00002
