@@ -27,7 +27,7 @@ from argen.settings import (
 
 from ..errors import InputError
 from ..runs import hold
-from .options import Parser, add_options, add_ranges
+from .options import Parser, add_options, add_ranges, spell
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #e2978ed5
@@ -553,7 +553,9 @@ def _train(arguments, progress):
         )
     except TrainingStopped as stopped:
         return Result(f"Training stopped: {stopped}", failed=True)
-    return Result(f"{training._repr_markdown_()}\n\nModel: {training.model}")
+    length = {"max_completion_length": "--max-completion-length"}
+    shown = spell(training._repr_markdown_(), length)
+    return Result(f"{shown}\n\nModel: {training.model}")
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #64840541
@@ -650,7 +652,8 @@ def _evaluate(arguments, progress):
     if output:
         evaluation.save(output)
     where = output or folder / "evaluation.json"
-    text = f"{evaluation._repr_markdown_()}{_spent(evaluation.summary)}"
+    shown = spell(evaluation._repr_markdown_(), {"max_tokens": "--max-tokens"})
+    text = f"{shown}{_spent(evaluation.summary)}"
     if hasattr(arguments, "rescore"):
         text += f"\n\n{_under_each_policy(arguments)}"
     missing = evaluation.summary["n_missing"] > 0

@@ -65,6 +65,14 @@ def response_html(
     return Html(f'<blockquote class="answer">{html.escape(text)}</blockquote>')
 
 
+def reasoning_html(
+    text: str,  # What a model thought before it responded
+) -> Html:
+    "Text from outside as a quotation that is folded"
+    folded = f"<summary>Reasoning</summary>{response_html(text)}"
+    return Html(f"<details>{folded}</details>")
+
+
 # %% ../../nbs/comparison/07_pages.ipynb #fddb3679
 def _section(value):
     "One section as HTML; `TypeError` for what it can't show"

@@ -34,7 +34,7 @@ from argen.comparison.tables import (
 from ..policy import PUBLISHED
 from ..records import PRINCIPLES, SCOPES, SCORES, TIERS
 from ..statistics.scores import is_missing
-from .pages import markdown_html, response_html
+from .pages import markdown_html, reasoning_html, response_html
 from .people import people_section
 
 # %% ../../nbs/comparison/08_sections.ipynb #29d9365c
@@ -352,9 +352,19 @@ def _contrast(heading, rival, baseline, prompt):
         response_html(str(mine["prompt"])),
         _whose(rival.name, mine),
         response_html(str(mine["response"])),
+        *_folded_reasoning(mine),
         _whose(baseline.name, base),
         response_html(str(base["response"])),
+        *_folded_reasoning(base),
     ]
+
+
+def _folded_reasoning(row):
+    "What a model thought before it responded, to unfold; nothing without any"
+    reasoning = row.get("response_reasoning")
+    if is_missing(reasoning) or not reasoning:
+        return []
+    return [reasoning_html(str(reasoning))]
 
 
 _VERBATIM = (

@@ -37,6 +37,7 @@ from ..models.chat import make_chat
 from ..models.local import LocalChat
 from ..models.messages import conversation, system_text
 from ..models.names import is_remote, model_label
+from ..models.reasoning import UNFINISHED, with_reasoning_apart
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, now, open_run, versions
 from ..settings import check_numbers
@@ -114,6 +115,7 @@ def stored_responses(
     stored = {}
     for _, row in read_jsonl(path):
         question = _Question(row.pop("i"), row.pop("sample", 0))
+        row["reasoning"] = row.pop("response_reasoning", None)
         stored[question] = Response(**row)
     if failed:
         return stored
@@ -121,8 +123,9 @@ def stored_responses(
 
 
 def _is_settled(response):
-    "Is it a response, or a refusal, which asking again would only pay for twice?"
-    return not response.error or response.finish_reason == "refusal"
+    "Is it a response, or what asking again would only pay for twice?"
+    settled = response.finish_reason == "refusal" or response.error == UNFINISHED
+    return not response.error or settled
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #75ab3f51
@@ -204,11 +207,15 @@ def _stored_row(question, response) -> dict:
         value = getattr(response, name)
         if value is not None:
             row[name] = value
+    if response.reasoning is not None:
+        # As in a result, whose `reasoning` is the judge's
+        row["response_reasoning"] = row.pop("reasoning")
     return row
 
 
 def _with_prompt(response, system_prompt):
-    "A response that says which system prompt it was asked with"
+    "A response, its reasoning apart, that says which system prompt it was asked with"
+    response = with_reasoning_apart(response)
     name, text = system_text(system_prompt)
     return replace(response, system_prompt=name, system_prompt_hash=prompt_hash(text))
 
@@ -450,13 +457,17 @@ _CONFIG_FIELDS = {
     _COUNT: "samples num_scenarios generation_batch_size smallest_batch_size",
 }
 _ROW_FIELDS = {
-    _TEXT: "prompt response prompt_hash tier scope finish_reason error",
-    _COUNT: "sample prompt_tokens completion_tokens",
+    _TEXT: "prompt response prompt_hash tier scope finish_reason error"
+    " response_reasoning",
+    _COUNT: "sample prompt_tokens completion_tokens reasoning_tokens",
     _NUMBER: "ahimsa_penalty_factor scope_penalty_factor",
     _REASONS: "verdict_missing",
     _PLAIN: "scenario_id id response_scope severity scope_risk referral_strength",
 }
-_SUMMARY_FIELDS = {_COUNT: "n_rows n_scored n_missing num_clipped"}
+_SUMMARY_FIELDS = {
+    _COUNT: "n_rows n_scored n_missing num_clipped n_reasoning_unfinished",
+    _NUMBER: "average_reasoning_tokens",
+}
 _INTERVAL_FIELDS = {_NUMBER: "mean low high", _COUNT: "n_scored n_missing k"}
 
 
@@ -591,9 +602,19 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     scenario.tier = scenario.tier or tier
     scenario.scope = scenario.scope or scope
     scenario.id = row.get("scenario_id", row.get("id"))
-    names = ("finish_reason", "prompt_tokens", "completion_tokens", "error")
-    rest = {name: row.get(name) for name in names}
-    return scenario, Response(row.get("response") or "", **rest)
+    fields = {name: row.get(name) for name in _RESPONSE_FIELDS}
+    reasoning = row.get("response_reasoning")
+    response = Response(row.get("response") or "", reasoning=reasoning, **fields)
+    return scenario, with_reasoning_apart(response)
+
+
+_RESPONSE_FIELDS = (
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "error",
+)
 
 
 def read_responses(

@@ -28,6 +28,7 @@ from argen.records import (
 from ..errors import InputError
 from ..files import write_json
 from ..models.names import model_label
+from ..models.reasoning import UNFINISHED
 from ..policy import PUBLISHED, Policy, score
 from ..statistics.intervals import mean_intervals
 from ..statistics.rates import rate_interval
@@ -72,12 +73,23 @@ def result_row(
         "completion_tokens": response.completion_tokens,
         "error": response.error,
     }
+    row |= _reasoning_fields(response)
     row |= verdict.row()
     if verdict.harm_avoidance_score is not None:
         parts = verdict.harm_avoidance_score + verdict.safety_context_score
         row["raw_ahimsa_score"] = parts / 2
     row |= _score_fields(scores)
     return row | {"verdict_status": verdict.status, "verdict_missing": verdict.missing}
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #6760b27d
+def _reasoning_fields(response: Response) -> dict:
+    "What a model thought before it responded; empty where it didn't"
+    fields = {
+        "response_reasoning": response.reasoning,
+        "reasoning_tokens": response.reasoning_tokens,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #643b1790
@@ -170,6 +182,20 @@ def _count_ends(rows) -> dict:
     }
 
 
+# %% ../../nbs/evaluation/01_results.ipynb #bac8de73
+def _count_reasoning(rows) -> dict:
+    "How long reasoning is, and how often it has no end; empty without any"
+    unfinished = sum(error == UNFINISHED for error in _column(rows, "error"))
+    tokens = [count for count in _column(rows, "reasoning_tokens") if count]
+    thoughts = [text for text in _column(rows, "response_reasoning") if text]
+    if not (unfinished or tokens or thoughts):
+        return {}
+    return {
+        "n_reasoning_unfinished": unfinished,
+        "average_reasoning_tokens": sum(tokens) / len(tokens) if tokens else None,
+    }
+
+
 # %% ../../nbs/evaluation/01_results.ipynb #3053a4d0
 def summarize(
     rows: Sequence[dict],  # `individual_results`
@@ -194,7 +220,7 @@ def summarize(
             estimate = worst_at_k(column, hashes, k)
             worst[name] = estimate.mean
             estimates[f"worst_at_{k}_{name}"] = estimate
-    summary |= _count_ends(rows) | _count_missing(rows)
+    summary |= _count_ends(rows) | _count_missing(rows) | _count_reasoning(rows)
     summary["intervals"] = {name: asdict(e) for name, e in estimates.items()}
     return summary
 
@@ -311,8 +337,22 @@ def _footnote(self: Evaluation):
             f"memory did not hold {config.get('generation_batch_size')} responses, "
             f"so as few as {smallest} were generated together"
         )
+    notes += _reasoning_notes(summary)
     notes += map(escape_markdown, other_models(config))
     return "; ".join(notes)
+
+
+def _reasoning_notes(summary) -> list[str]:
+    "What is said of a model that thinks; empty for one that doesn't"
+    unfinished = summary.get("n_reasoning_unfinished")
+    tokens = summary.get("average_reasoning_tokens")
+    notes = [f"{tokens:.0f} tokens of reasoning on average"] if tokens else []
+    if unfinished:
+        notes.append(
+            f"{unfinished} missing because the reasoning was not finished: raise "
+            "`max_tokens`"
+        )
+    return notes
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #7f945ce7

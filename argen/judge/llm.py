@@ -21,6 +21,7 @@ from fastcore.basics import chunked, patch
 
 from ..errors import InputError
 from ..models.costs import Budget, Usage
+from ..models.reasoning import UNFINISHED
 from ..models.structured import draw_ids, fenced
 from ..records import PRINCIPLES, VERDICT_FIELDS, Response, Scenario, Verdict
 from ..settings import check_numbers
@@ -484,7 +485,8 @@ def _read(self: LLMJudge, job, reply):
     "Item id → principle → its fields, or why there are none"
     principles = job.question.principles
     if reply.error is not None:
-        if len(job.items) == 1 and reply.finish_reason != "refusal":
+        again = reply.finish_reason == "refusal" or reply.error == UNFINISHED
+        if len(job.items) == 1 and not again:
             for item in job.items.values():
                 item.closed.update(principles)
         failed = PrincipleVerdict(reason=reply.error)

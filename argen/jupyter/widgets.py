@@ -76,10 +76,24 @@ def _findings(row: Mapping) -> Markup:
 _QUOTED = Markup('<blockquote style="white-space:pre-wrap">{}</blockquote>{}')
 
 
+_FOLDED = Markup(
+    "<details><summary>Reasoning{}</summary>"
+    '<blockquote style="white-space:pre-wrap">{}</blockquote></details>'
+)
+
+
+def _reasoning(row: Mapping) -> Markup:
+    "What the model thought before it responded, folded; '' without any"
+    reasoning, tokens = row.get("response_reasoning"), row.get("reasoning_tokens")
+    if not reasoning:
+        return Markup()
+    return _FOLDED.format(f", {tokens:.0f} tokens" if tokens else "", reasoning)
+
+
 def _response_and_findings(row: Mapping) -> Markup:
     "What a row of results unfolds to"
     text = row.get("response") or row.get("error") or "no response"
-    return _QUOTED.format(text, _findings(row))
+    return _QUOTED.format(text, _reasoning(row) + _findings(row))
 
 
 def browse_responses(
@@ -252,7 +266,7 @@ class SideBySide:
             pairs=self.pairs,
             names=self.names,
             texts=_compared(*texts),
-            findings=map(_findings, rows),
+            findings=[_reasoning(row) + _findings(row) for row in rows],
             shown=shown,
         )
         return visible(table)

@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/models/reasoning.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/models/02b_reasoning.ipynb #926cee67
+# %% ../../nbs/models/02b_reasoning.ipynb #85d2e063
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from ..records import Response
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #5b8c698f
+# %% ../../nbs/models/02b_reasoning.ipynb #0b31bcde
 @dataclass(frozen=True)
 class ReasoningTags:
     "What stands before and after a thought, and around the response to it"
@@ -59,7 +59,7 @@ REASONING_TAGS = (
 )
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #f067d706
+# %% ../../nbs/models/02b_reasoning.ipynb #cce6acec
 def opening_tags(
     prompt: str,  # As the model gets it, rendered by its chat template
 ) -> ReasoningTags | None:  # `None`: the model begins outside of a thought
@@ -71,7 +71,7 @@ def opening_tags(
     return None
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #b2f830e5
+# %% ../../nbs/models/02b_reasoning.ipynb #f38443bf
 @dataclass(frozen=True, slots=True)
 class SplitText:
     "What a model wrote, in two"
@@ -110,7 +110,7 @@ def split_reasoning(
     return SplitText(response, _joined(thoughts), finished=True, length=end)
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #4488c0e2
+# %% ../../nbs/models/02b_reasoning.ipynb #88e76caa
 def _tags_at(text, start):
     "The tags that open at this place, or `None`"
     for tags in REASONING_TAGS:
@@ -134,7 +134,7 @@ def _unwrapped(text, tags):
     return text.strip()
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #28396841
+# %% ../../nbs/models/02b_reasoning.ipynb #e7e21fe0
 UNFINISHED = "reasoning not finished"  # A response's `error`
 
 
@@ -170,7 +170,7 @@ def _apart(response, split):
     return response
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #d43e4693
+# %% ../../nbs/models/02b_reasoning.ipynb #8a1bfa47
 def _split_at_bare_tag(text):
     "A split at a closing tag that was never opened and is alone on its line"
     for tags in REASONING_TAGS:
@@ -183,7 +183,7 @@ def _split_at_bare_tag(text):
     return None
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #d656f463
+# %% ../../nbs/models/02b_reasoning.ipynb #7b35d11d
 class CompletionReader:
     "Reads completions of one tokenizer, with their reasoning apart"
 
@@ -218,7 +218,7 @@ class CompletionReader:
         return response
 
 
-# %% ../../nbs/models/02b_reasoning.ipynb #594d7fdb
+# %% ../../nbs/models/02b_reasoning.ipynb #11aebd33
 @patch
 def _tagged(self: CompletionReader, ids):
     "The text of tokens, its tags included"

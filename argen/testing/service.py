@@ -110,6 +110,8 @@ class Reply:
     error: dict = field(default_factory=dict)  # Further fields, such as `param`, `code`
     usage: bool = True  # Report how many tokens it took
     model: str | None = None  # Who responds, as it says; `None`: the model asked for
+    # What it thought before it responded, in the service's own field or part
+    reasoning: str | None = None
 
 
 def _as_reply(returned):
@@ -132,6 +134,8 @@ def _openai_body(asked, reply):
         return {"error": error | reply.error}
     content = None if reply.refusal else reply.text
     message = {"role": "assistant", "content": content, "refusal": reply.refusal}
+    if reply.reasoning is not None:
+        message["reasoning_content"] = reply.reasoning
     choice = {
         "index": 0,
         "message": message,
@@ -146,12 +150,16 @@ def _openai_body(asked, reply):
         "choices": [choice],
     }
     if reply.usage:
-        sent, written = _tokens(asked.text), _tokens(reply.text)
+        sent, thought = _tokens(asked.text), _tokens(reply.reasoning)
+        written = _tokens(reply.text) + thought
         body["usage"] = {
             "prompt_tokens": sent,
             "completion_tokens": written,
             "total_tokens": sent + written,
         }
+        if reply.reasoning is not None:
+            details = {"reasoning_tokens": thought}
+            body["usage"]["completion_tokens_details"] = details
     return body
 
 
@@ -182,14 +190,19 @@ def _gemini_body(asked, reply):
     body = {}
     if reply.usage:
         sent, written = _tokens(asked.text), _tokens(reply.text)
+        thought = _tokens(reply.reasoning)
         body["usageMetadata"] = {
             "promptTokenCount": sent,
             "candidatesTokenCount": written,
-            "totalTokenCount": sent + written,
+            "totalTokenCount": sent + written + thought,
         }
+        if reply.reasoning is not None:
+            body["usageMetadata"]["thoughtsTokenCount"] = thought
     if reply.refusal:
         return body | {"promptFeedback": {"blockReason": "SAFETY"}}
     parts = [] if reply.text is None else [{"text": reply.text}]
+    if reply.reasoning is not None:
+        parts.insert(0, {"text": reply.reasoning, "thought": True})
     content = {"role": "model", "parts": parts}
     finish = _GEMINI_FINISH[reply.finish]
     candidate = {"index": 0, "content": content, "finishReason": finish}

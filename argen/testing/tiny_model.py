@@ -25,16 +25,25 @@ def _tiny_tokenizer(pieces):
     return full.train_new_from_iterator(texts, pieces)
 
 
+_PROMPT_END = "<|im_start|>assistant\n"
+
+
 def tiny_model(
     folder: str | Path,  # Where to put it
     pieces: int = 500,  # Size of the vocabulary
     seed: int = 0,  # Of the weights
+    thinks: bool = False,  # Does its chat template open a thought?
 ) -> str:  # The folder: a name that every stage takes
     "A random model of two layers, to try settings with"
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = _tiny_tokenizer(pieces)
+    if thinks:
+        template = tokenizer.chat_template
+        tokenizer.chat_template = template.replace(
+            _PROMPT_END, f"{_PROMPT_END}<think>\n"
+        )
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,

@@ -48,7 +48,7 @@ class BackgroundJudge:
 def _key(pair):
     "What decides a verdict"
     scenario, response = pair
-    labels = (scenario.tier, scenario.scope, response.finish_reason)
+    labels = (scenario.tier, scenario.scope, response.finish_reason, response.error)
     return (scenario.prompt, response.text, *labels)
 
 

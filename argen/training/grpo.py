@@ -119,8 +119,22 @@ def _remarks(self: Training):
             f"reward {first['eval_reward']:.3f} at step {first['step']}, "
             f"{last['eval_reward']:.3f} at step {last['step']}."
         )
+    remarks += _reasoning_remarks(self.log)
     remarks += _choice_remarks(self.ending) + _witness_remarks(self.ending)
     return remarks + [f"**Watch**, {alarm}" for alarm in self.alarms]
+
+
+# %% ../../nbs/training/10_grpo.ipynb #1979668f
+def _reasoning_remarks(log):
+    "A sentence on reasoning that was not finished; none without any"
+    n = sum(int(row.get("argen/reasoning_unfinished") or 0) for row in log)
+    if not n:
+        return []
+    remark = (
+        f"{n} completions got no reward because their reasoning was not finished: "
+        "raise `max_completion_length`."
+    )
+    return [remark]
 
 
 # %% ../../nbs/training/10_grpo.ipynb #wgr00002

@@ -53,12 +53,14 @@ def missing_callback(
         def __init__(self):
             self.reason = None
             self.shares = deque(maxlen=_BATCHES)
+            self.unfinished = deque(maxlen=_BATCHES)
 
         def on_log(self, args, state, control, logs, **kw):
             "Take a batch's share of missing verdicts, and stop at too many"
             share = logs.get("argen/missing_share")
             if share is not None:
                 self.shares.append(share)
+                self.unfinished.append(logs.get("argen/reasoning_unfinished") or 0)
             is_last = state.global_step >= state.max_steps and len(self.shares) > 0
             if state.global_step % every or not (
                 len(self.shares) == _BATCHES or is_last
@@ -66,17 +68,28 @@ def missing_callback(
                 return
             mean = sum(self.shares) / len(self.shares)
             if mean > limit:
-                self.reason = _stop_reason(state.global_step, mean, limit)
+                n_unfinished = int(sum(self.unfinished))
+                step = state.global_step
+                self.reason = _stop_reason(step, mean, limit, n_unfinished)
                 control.should_save = control.should_training_stop = True
 
     return MissingVerdicts()
 
 
 # %% ../../nbs/training/01_missing.ipynb #5c4edba8
-def _stop_reason(step, share, limit):
+def _stop_reason(step, share, limit, n_unfinished):
     "Why training stopped, and what to do"
-    return (
+    problem = (
         f"step {step}: {share:.0%} of the last verdicts are missing "
-        f"(`max_missing_share={limit:g}`); see `missing` in completions.jsonl, repair "
+        f"(`max_missing_share={limit:g}`)"
+    )
+    if n_unfinished:
+        return (
+            f"{problem}, and the reasoning of {n_unfinished} completions was not "
+            "finished; see `missing` in completions.jsonl, and start anew with a "
+            "higher `max_completion_length`"
+        )
+    return (
+        f"{problem}; see `missing` in completions.jsonl, repair "
         "the judge, and start the same command again to resume from the checkpoint"
     )

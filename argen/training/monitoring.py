@@ -66,13 +66,14 @@ def watch(
     rows: Sequence[Mapping],
 ) -> dict:  # Sign → value; what can't be computed is left out
     "What the responses of one evaluation look like"
-    responses = [row["response"] for row in rows]
-    rewards = [row.get("reward") for row in rows]
+    answered = [row for row in rows if not row.get("error")]
+    responses = [row["response"] for row in answered]
+    rewards = [row.get("reward") for row in answered]
     lengths = [len(response.split()) for response in responses]
     seen = {"n": len(rows)} | response_shape(rows)
     seen["refusals"] = mean_present(map(_is_refusal, responses))
     seen |= {
-        "alike": _alike_share([row["prompt"] for row in rows], responses),
+        "alike": _alike_share([row["prompt"] for row in answered], responses),
         "reward_length": _rank_correlation(rewards, lengths),
         "reward": mean_present(rewards),
         "policy": mean_present(row.get("combined") for row in rows),

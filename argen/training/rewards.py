@@ -17,6 +17,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError
 from ..models.messages import conversation
+from ..models.reasoning import UNFINISHED, CompletionReader, with_reasoning_apart
 from ..policy import PUBLISHED, Policy, score
 from ..records import PRINCIPLES, Response, Scenario, Scores
 from ..settings import check_numbers
@@ -113,6 +114,8 @@ class Rewards:
         self.mix = mix
         self.logs_scores = True  # False where the trainer does, over all processes
         self.eos_ids = set()  # Tokens that end a completion
+        self.reader = None  # A `CompletionReader`, once the tokenizer is known
+        self.opened = None  # Tags of the thought that the chat template opens
         self.scores = []  # The scores of the last batch
         self.rows = []  # What was judged in it: a dict for each completion
         self._batch = self._table = None
@@ -140,7 +143,7 @@ def table(
         if log_metric:
             for name, value in metrics.items():
                 log_metric(f"argen/{name}", value)
-        self._table = self._fill(batch)
+        self._table = self._fill(batch, [response for _, response in pairs])
         self._batch = (step, pairs)
     return self._table
 
@@ -154,12 +157,33 @@ def pairs(
     ids: Sequence | None = None,  # Their tokens
 ) -> list[tuple[Scenario, Response]]:
     "What the judge is asked about completions"
-    responses = [Response(text) for text in texts]
-    if ids and self.eos_ids:
-        for response, tokens in zip(responses, ids):
+    responses = []
+    for text, tokens in zip(texts, ids or [None] * len(texts)):
+        ending = None
+        if tokens is not None and self.eos_ids:
             ended = self.eos_ids.intersection(tokens[-1:])
-            response.finish_reason = "stop" if ended else "length"
+            ending = "stop" if ended else "length"
+        responses.append(self._response(text, tokens, ending))
     return list(zip(scenarios, responses))
+
+
+@patch
+def _response(self: Rewards, text, tokens, ending) -> Response:
+    "A completion as a response, its reasoning apart"
+    if self.reader is None or tokens is None:
+        return with_reasoning_apart(Response(text, ending))
+    return self.reader.read(tokens, self.opened, ending)
+
+
+# %% ../../nbs/training/00_rewards.ipynb #74863534
+@patch
+def read_with(
+    self: Rewards,
+    tokenizer,  # Of the model that is trained
+):
+    "Read completions by the tags and the chat template of a tokenizer"
+    self.reader = CompletionReader(tokenizer)
+    self.opened = self.reader.opened_by_template()
 
 
 # %% ../../nbs/training/00_rewards.ipynb #529e62d9
@@ -182,6 +206,7 @@ def _judge(self: Rewards, pairs, step):
             "scope": scenario.scope,
             "finish_reason": response.finish_reason,
         }
+        row |= _reasoning_columns(response)
         row |= {name: getattr(scored, name) for name in (*PRINCIPLES, "combined")}
         row["referral"] = verdict.referral_strength
         row["missing"] = verdict.missing or None
@@ -194,6 +219,17 @@ def _judge(self: Rewards, pairs, step):
     metrics["judge_requests"] = getattr(usage, "asked", None)
     metrics["judge_cost"] = getattr(usage, "cost", None)
     return {k: float(value) for k, value in metrics.items() if value is not None}
+
+
+# %% ../../nbs/training/00_rewards.ipynb #3459baad
+def _reasoning_columns(response) -> dict:
+    "What a row has of a model that thinks; empty for one that doesn't"
+    columns = {
+        "response_reasoning": response.reasoning,
+        "reasoning_tokens": response.reasoning_tokens,
+        "error": response.error,
+    }
+    return {name: value for name, value in columns.items() if value is not None}
 
 
 # %% ../../nbs/training/00_rewards.ipynb #9068971c
@@ -211,8 +247,9 @@ def response_shape(
     "How long responses are, and how many are cut off or refer to a professional"
     endings = [row["finish_reason"] for row in rows if row.get("finish_reason")]
     referrals = [row["referral"] for row in rows if row.get("referral")]
+    responses = [row["response"] for row in rows if not row.get("error")]
     return {
-        "words": mean_present(len(row["response"].split()) for row in rows),
+        "words": mean_present(len(response.split()) for response in responses),
         "truncated": mean_present(ending == "length" for ending in endings),
         "referrals": mean_present(strength != "none" for strength in referrals),
     }
@@ -236,21 +273,47 @@ def batch_metrics(
         "referral_share": shape["referrals"],
         "words": shape["words"],
     }
+    metrics |= _reasoning_metrics(rows)
     return {k: float(value) for k, value in metrics.items() if value is not None}
+
+
+# %% ../../nbs/training/00_rewards.ipynb #84c56af7
+def _reasoning_metrics(rows) -> dict:
+    "How many thoughts have no end, and their mean length; empty without any thought"
+    unfinished = sum(row.get("error") == UNFINISHED for row in rows)
+    tokens = mean_present(row.get("reasoning_tokens") for row in rows)
+    thoughts = [row for row in rows if row.get("response_reasoning")]
+    if not (unfinished or thoughts):
+        return {}
+    return {"reasoning_unfinished": unfinished, "reasoning_tokens": tokens}
 
 
 # %% ../../nbs/training/00_rewards.ipynb #f1b6d0c5
 @patch
-def _fill(self: Rewards, batch):
+def _fill(self: Rewards, batch, responses):
     "The table of rewards for the scores of a batch"
-    own_columns = [_own_rewards(func, batch) for func in self.mix.reward_funcs]
+    shown = _without_reasoning(batch, responses)
+    own_columns = [_own_rewards(func, shown) for func in self.mix.reward_funcs]
     names = list(self.mix.score_weights)
     table = []
     is_judged = []
-    for scored, *own in zip(self.scores, *own_columns):
+    for response, scored, *own in zip(responses, self.scores, *own_columns):
         table.append([getattr(scored, name) for name in names] + own)
-        is_judged.append(not names or scored.combined is not None)
+        verdict_lacks = bool(names) and scored.combined is None
+        is_judged.append(not verdict_lacks and response.error is None)
     return keep_missing_out_of_advantages(table, is_judged)
+
+
+def _without_reasoning(batch, responses):
+    "A batch whose completions are the responses alone, with `reasoning` beside them"
+    completions = []
+    for messages, response in zip(batch["completions"], responses):
+        if response.reasoning or response.error:
+            last = {"role": "assistant", "content": response.text}
+            messages = [*messages[:-1], last]
+        completions.append(messages)
+    reasoning = [response.reasoning for response in responses]
+    return batch | {"completions": completions, "reasoning": reasoning}
 
 
 def _own_rewards(func, batch):

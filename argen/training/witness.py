@@ -67,7 +67,8 @@ def judge_rows(
     pairs = []
     for row in rows:
         scenario = Scenario(row["prompt"], row["tier"], row["scope"])
-        response = Response(row["response"], finish_reason=row["finish_reason"])
+        ending = {"finish_reason": row["finish_reason"], "error": row.get("error")}
+        response = Response(row["response"], **ending)
         pairs.append((scenario, response))
     judged = []
     for row, verdict in zip(rows, judge_pairs(self.judge, pairs)):
