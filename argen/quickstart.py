@@ -45,6 +45,7 @@ from argen.records import (
     Response,
     Scenario,
     read_scenarios,
+    row_prompt,
 )
 
 # %% ../nbs/command_line/04_quickstart.ipynb #63f332b3
@@ -255,7 +256,7 @@ def controls(
     "Responses that need no training, to the same prompts, judged"
     responses = {}
     for row in base.rows:
-        scenario = Scenario(row["prompt"], tier=row["tier"], scope=row["scope"])
+        scenario = Scenario(row_prompt(row), tier=row["tier"], scope=row["scope"])
         for name, text in _control_texts(row).items():
             response = Response(text, finish_reason="stop")
             responses.setdefault(name, []).append((scenario, response))

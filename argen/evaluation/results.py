@@ -22,7 +22,6 @@ from argen.records import (
     Scenario,
     Scores,
     Verdict,
-    prompt_hash,
 )
 
 from ..errors import InputError
@@ -64,7 +63,7 @@ def result_row(
         "response": response.text,
         "scenario_id": scenario.id,
         "sample": epoch,
-        "prompt_hash": prompt_hash(scenario.prompt),
+        "prompt_hash": scenario.identity,
         "tier": scenario.tier,
         "scope": scenario.scope,
         "finish_reason": response.finish_reason,
@@ -72,6 +71,8 @@ def result_row(
         "completion_tokens": response.completion_tokens,
         "error": response.error,
     }
+    if scenario.messages:
+        row["messages"] = scenario.messages
     row |= verdict.row()
     if verdict.harm_avoidance_score is not None:
         parts = verdict.harm_avoidance_score + verdict.safety_context_score
@@ -93,7 +94,7 @@ def rescored_row(
     except ValueError as error:
         raise InputError(f"{place}: {error}") from None
     labels = {"tier": scenario.tier, "scope": scenario.scope}
-    labels["prompt_hash"] = prompt_hash(scenario.prompt)
+    labels["prompt_hash"] = scenario.identity
     return row | labels | _score_fields(scores)
 
 

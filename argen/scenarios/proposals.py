@@ -30,8 +30,7 @@ from ..files import append_jsonl, drop_torn_line, read_jsonl
 from ..models.embeddings import encoder
 from ..records import TIERS, Scenario, read_scenarios
 from ..tables import markdown_table, visible
-from .critical import plain_words
-from .duplicates import DuplicateIndex
+from .duplicates import DuplicateIndex, prompt_vectors
 from .labels import Unlabeled
 
 # %% ../../nbs/scenarios/05_proposals.ipynb #09732ba7
@@ -187,8 +186,8 @@ def _vectors(self: Steps, candidates):
     "Vectors of the prompts; `None` when no step needs them"
     if self.risk_threshold is None and self.taken.threshold is None:
         return None
-    plain = [plain_words(candidate.prompt) for candidate in candidates]
-    return encoder(self.embedding_model)(plain)
+    prompts = [candidate.prompt for candidate in candidates]
+    return prompt_vectors(prompts, encoder(self.embedding_model))
 
 
 # %% ../../nbs/scenarios/05_proposals.ipynb #2eb4987d
