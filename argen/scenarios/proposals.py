@@ -129,7 +129,7 @@ def _shortfall(funnel):
 class Candidate:
     "A proposed prompt on its way through the steps"
 
-    prompt: str
+    prompt: str  # Of a conversation its `Transcript`
     tier: str | None = None  # Asked for; later the established one
     scope: str | None = None  # Asked for
     notes: dict = field(default_factory=dict)  # For provenance
@@ -362,13 +362,16 @@ def log_rejected(
     first = len(self.rejected) + 1 if attempt is None else attempt
     rows = []
     for number, candidate in enumerate(candidates, first):
+        asked = Scenario(candidate.prompt)
         row = {
             "slot": slot,
             "attempt": number,
             "reason": candidate.reason,
-            "prompt": candidate.prompt,
+            "prompt": asked.prompt,
             "of": candidate.detail,
         }
+        if asked.messages:
+            row["messages"] = asked.messages
         for name in ("nll", "risk", "relevance"):
             if name in candidate.notes:
                 row[name] = candidate.notes[name]
