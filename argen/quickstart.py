@@ -29,6 +29,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from argen.comparison.pages import (
+    Html,
+    markdown_html,
+    prompt_html,
+    response_html,
+)
 from argen.files import (
     append_jsonl,
     drop_torn_line,
@@ -45,13 +51,13 @@ from argen.records import (
     Response,
     Scenario,
     read_scenarios,
+    row_prompt,
 )
 
 # %% ../nbs/command_line/04_quickstart.ipynb #63f332b3
 from .auditing.properties import control_responses
 from .comparison import report as comparison_report
 from .comparison.comparing import Comparison, compare
-from .comparison.pages import Html, markdown_html, response_html
 from .comparison.plots import figure_html, plot_learning
 from .evaluation.responses import ResponseSet
 from .evaluation.results import Evaluation
@@ -255,7 +261,7 @@ def controls(
     "Responses that need no training, to the same prompts, judged"
     responses = {}
     for row in base.rows:
-        scenario = Scenario(row["prompt"], tier=row["tier"], scope=row["scope"])
+        scenario = Scenario(row_prompt(row), tier=row["tier"], scope=row["scope"])
         for name, text in _control_texts(row).items():
             response = Response(text, finish_reason="stop")
             responses.setdefault(name, []).append((scenario, response))
@@ -461,7 +467,7 @@ def _title(pair):
 def _texts(pair):
     "Prompt and both responses, as parts of a page"
     return [
-        response_html(pair.before["prompt"]),
+        prompt_html(pair.before),
         Html("<p><b>Before</b></p>"),
         response_html(pair.before["response"]),
         Html("<p><b>After</b></p>"),

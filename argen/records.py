@@ -15,15 +15,19 @@ __all__ = [
     "Scenario",
     "Scenarios",
     "Scores",
+    "Transcript",
     "Verdict",
     "content_hash",
+    "patient_text",
     "read_scenarios",
+    "row_prompt",
     "scenario_from_row",
 ]
 
 # %% ../nbs/core/03_records.ipynb #59fd99f3
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -45,14 +49,42 @@ SCOPES = {
 
 # %% ../nbs/core/03_records.ipynb #90818813
 def prompt_hash(
-    # The prompt, unchanged: no trimming, no case folding; or turns of a conversation
+    # The prompt, unchanged: no trimming, no case folding; or turns of a conversation,
+    # as a list or as a `Transcript`
     prompt: str | list[dict],
 ) -> str:  # 40 hex digits
     "SHA-1 of the UTF-8 prompt; of a conversation, that of role and text of each turn"
+    prompt = getattr(prompt, "messages", prompt)
     if isinstance(prompt, list):
         turns = [[turn["role"], turn["content"]] for turn in prompt]
         prompt = json.dumps(turns, ensure_ascii=False)
     return hashlib.sha1(prompt.encode("utf-8")).hexdigest()
+
+
+# %% ../nbs/core/03_records.ipynb #0cf11e29
+_SPEAKERS = {"system": "Instructions", "user": "Patient", "assistant": "Assistant"}
+
+
+class Transcript(str):
+    "A conversation as readers see it; equal only to one of the same turns"
+
+    def __new__(cls, messages: list[dict]):
+        "From turns, each with `role` and `content`"
+        said = [f"{_SPEAKERS[turn['role']]}: {turn['content']}" for turn in messages]
+        text = super().__new__(cls, "\n\n".join(said))
+        text.messages = messages
+        return text
+
+    def __getnewargs__(self):
+        return (self.messages,)
+
+    def __eq__(self, other):
+        return isinstance(other, Transcript) and self.messages == other.messages
+
+    def __ne__(self, other):
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 # %% ../nbs/core/03_records.ipynb #a6ee1f50
@@ -71,6 +103,12 @@ class Scenario:
     # All turns of a conversation, each with `role` and `content`, the last one being
     # `prompt`; `None` where the patient writes once
     messages: list[dict] | None = None
+
+    def __post_init__(self):
+        "A `Transcript` as prompt is taken apart"
+        if isinstance(self.prompt, Transcript):
+            self.messages = self.prompt.messages
+            self.prompt = self.messages[-1]["content"]
 
     def row(self) -> dict:
         "As a JSONL row: fields that are `None` are left out, `extra` is laid flat"
@@ -96,10 +134,8 @@ _SCENARIO_FIELDS = (  # In the order of a row
     "provenance",
 )
 
+
 # %% ../nbs/core/03_records.ipynb #cnv00002
-_SPEAKERS = {"system": "Instructions", "user": "Patient", "assistant": "Assistant"}
-
-
 @patch(as_prop=True)
 def turns(self: Scenario) -> list[dict]:
     "What a model is sent: messages with `role` and `content`, the last by the patient"
@@ -107,18 +143,40 @@ def turns(self: Scenario) -> list[dict]:
 
 
 @patch(as_prop=True)
-def transcript(self: Scenario) -> str:
+def transcript(self: Scenario) -> str:  # A `Transcript` for a conversation
     "What a reader is shown: the prompt, or who said what, turn by turn"
-    if self.messages is None:
-        return self.prompt
-    said = [f"{_SPEAKERS[turn['role']]}: {turn['content']}" for turn in self.messages]
-    return "\n\n".join(said)
+    return Transcript(self.messages) if self.messages else self.prompt
+
+
+@patch(as_prop=True)
+def patient(self: Scenario) -> str:
+    "The patient's side: the prompt, or what the patient wrote in all turns"
+    return patient_text(self.transcript)
 
 
 @patch(as_prop=True)
 def identity(self: Scenario) -> str:  # 40 hex digits
     "What tells scenarios apart: the hash of the prompt, or of all turns"
     return prompt_hash(self.messages or self.prompt)
+
+
+# %% ../nbs/core/03_records.ipynb #caac1f4b
+def patient_text(
+    prompt: str,  # A prompt, or a `Transcript`
+) -> str:  # A prompt as it is; of a conversation the turns of the patient
+    "What the patient wrote, earlier turns too, without those of others"
+    messages = getattr(prompt, "messages", None)
+    if messages is None:
+        return prompt
+    return "\n\n".join(t["content"] for t in messages if t["role"] == "user")
+
+
+def row_prompt(
+    row: Mapping,  # With `prompt`, and with `messages` if it is a conversation
+) -> str | None:  # A `Transcript` for a conversation; `None` where there is no text
+    "What a row asks: its prompt, or its conversation"
+    messages = row.get("messages")
+    return Transcript(messages) if isinstance(messages, list) else row.get("prompt")
 
 
 # %% ../nbs/core/03_records.ipynb #4a62e2c5

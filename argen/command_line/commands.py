@@ -279,6 +279,7 @@ _GENERATE = {
         "output_dir",
         "resume",
     ],
+    "conversations": ["multi_turn_share", "max_turns"],
     "who writes": ["model", "hf_model", "temperature", "batch_size"],
     "labels and challenges": [
         "evaluator",

@@ -10,8 +10,9 @@ __all__ = []
 # %% ../../nbs/comparison/07_pages.ipynb #0fe9c6ba
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from ..records import _SPEAKERS, row_prompt
 from ..tables import visible
 from .plots import figure_html
 
@@ -71,6 +72,29 @@ def reasoning_html(
     "Text from outside as a quotation that is folded"
     folded = f"<summary>Reasoning</summary>{response_html(text)}"
     return Html(f"<details>{folded}</details>")
+
+
+# %% ../../nbs/comparison/07_pages.ipynb #dd914557
+_MOST_TURNS = 3  # That are shown without a click
+
+
+def prompt_html(
+    row: Mapping,  # With `prompt`, and with `messages` if it is a conversation
+) -> Html:
+    "What a row asks, as a quotation; of a conversation every turn"
+    asked = row_prompt(row)
+    turns = getattr(asked, "messages", None)
+    if turns is None:
+        return response_html(str(asked))
+    parts = []
+    for turn in turns:
+        speaker = f"<p><b>{_SPEAKERS[turn['role']]}</b></p>"
+        parts.append(speaker + response_html(turn["content"]))
+    if len(parts) <= _MOST_TURNS:
+        return Html("".join(parts))
+    earlier = "".join(parts[:-1])
+    summary = f"<summary>{len(parts) - 1} earlier turns</summary>"
+    return Html(f"<details>{summary}{earlier}</details>{parts[-1]}")
 
 
 # %% ../../nbs/comparison/07_pages.ipynb #fddb3679

@@ -24,7 +24,7 @@ from ..errors import require
 from ..labeling.plans import Item, Plan, read_plan
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
-from ..records import SCORES, VERDICT_FIELDS, Response, Scenario
+from ..records import SCORES, VERDICT_FIELDS, Response, Scenario, row_prompt
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.scores import ScenarioScores, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
@@ -382,7 +382,7 @@ def _card(judge, results, matched):
             row = rows[given.place]
             if given.verdict is None or given.is_repeat:
                 continue
-            scenario = Scenario(row.get("prompt") or given.prompt)
+            scenario = Scenario(row_prompt(row) or given.prompt)
             scenario.tier, scenario.scope = row.get("tier"), row.get("scope")
             pairs.append((scenario, Response(row.get("response") or "")))
             verdicts.append({name: row.get(name) for name in _FIELDS})

@@ -1165,7 +1165,7 @@ def plot_scenarios(
     embedding_model: str = "minilm",  # See `argen.models.embeddings.encoder`
 ):  # Matplotlib `Figure`
     "Map a data set by tier and scope"
-    placed = scenario_map([s.prompt for s in scenarios], embedding_model)
+    placed = scenario_map([s.transcript for s in scenarios], embedding_model)
     known = {scenario.scope for scenario in scenarios}
     scopes = [scope for scope in SCOPES if scope in known] or [None]
     text = _listing(_scope_text(scope, scenarios) for scope in scopes)

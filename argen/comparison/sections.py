@@ -16,6 +16,12 @@ from argen.comparison.headline import (
     escape_markdown,
     headline,
 )
+from argen.comparison.pages import (
+    markdown_html,
+    prompt_html,
+    reasoning_html,
+    response_html,
+)
 from argen.comparison.tables import (
     _effect_table,
     _group_table,
@@ -34,7 +40,6 @@ from argen.comparison.tables import (
 from ..policy import PUBLISHED
 from ..records import PRINCIPLES, SCOPES, SCORES, TIERS
 from ..statistics.scores import is_missing
-from .pages import markdown_html, reasoning_html, response_html
 from .people import people_section
 
 # %% ../../nbs/comparison/08_sections.ipynb #29d9365c
@@ -105,7 +110,7 @@ def _asked(comparison, figures):
     return [
         f"{n:,} prompts: {kinds}." if kinds else f"{n:,} prompts.",
         markdown_html(shown),
-        *map(response_html, rows.prompt.iloc[picked]),
+        *map(prompt_html, rows.iloc[picked].to_dict("records")),
     ]
 
 
@@ -349,7 +354,7 @@ def _contrast(heading, rival, baseline, prompt):
             title += f", {label} {mine[label]}"
     return [
         markdown_html(title),
-        response_html(str(mine["prompt"])),
+        prompt_html(mine),
         _whose(rival.name, mine),
         response_html(str(mine["response"])),
         *_folded_reasoning(mine),

@@ -168,7 +168,7 @@ def generate_responses(
         question,  # A scenario in an epoch
     ):
         "What the chat model gets"
-        return conversation(scenarios[question.scenario].prompt, prompt)
+        return conversation(scenarios[question.scenario].turns, prompt)
 
     epochs = _questions(scenarios, settings.epochs)
     wanted = [question for questions in epochs for question in questions]
@@ -196,7 +196,8 @@ def generate_responses(
 # %% ../../nbs/evaluation/00_responses.ipynb #40842c0b
 def _questions(scenarios, epochs) -> list[list[_Question]]:
     "The questions of each epoch, short prompts first"
-    numbers = sorted(range(len(scenarios)), key=lambda i: (len(scenarios[i].prompt), i))
+    lengths = [len(scenario.transcript) for scenario in scenarios]
+    numbers = sorted(range(len(scenarios)), key=lambda i: (lengths[i], i))
     return [[_Question(number, epoch) for number in numbers] for epoch in range(epochs)]
 
 
@@ -255,7 +256,7 @@ def _generation_config(chat, scenarios, settings) -> dict:
     "How a model was asked, as a result records it"
     prompt_name, prompt_text = system_text(settings.system_prompt)
     sampling = dict(getattr(chat, "sampling", {}))
-    asked = [(s.prompt, s.tier, s.scope) for s in scenarios]
+    asked = [(s.messages or s.prompt, s.tier, s.scope) for s in scenarios]
     return {
         "model_name": _chat_name(chat),
         "num_scenarios": len(scenarios),
@@ -598,7 +599,7 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
         raise InputError(
             f"{place}: no `response` text; give the response, or its `error`"
         )
-    tier, scope = labels.get(prompt_hash(scenario.prompt), (None, None))
+    tier, scope = labels.get(scenario.identity, (None, None))
     scenario.tier = scenario.tier or tier
     scenario.scope = scenario.scope or scope
     scenario.id = row.get("scenario_id", row.get("id"))
@@ -626,7 +627,7 @@ def read_responses(
     "Read responses that exist"
     if isinstance(scenarios, (str, Path)):
         scenarios = read_scenarios(scenarios)
-    labels = {prompt_hash(s.prompt): (s.tier, s.scope) for s in scenarios or []}
+    labels = {s.identity: (s.tier, s.scope) for s in scenarios or []}
     placed, config = _read_rows(path)
     if not placed:
         raise InputError(f"{path}: no rows in it; nothing to judge")

@@ -22,7 +22,6 @@ from argen.records import (
     Scenario,
     Scores,
     Verdict,
-    prompt_hash,
 )
 
 from ..errors import InputError
@@ -65,7 +64,7 @@ def result_row(
         "response": response.text,
         "scenario_id": scenario.id,
         "sample": epoch,
-        "prompt_hash": prompt_hash(scenario.prompt),
+        "prompt_hash": scenario.identity,
         "tier": scenario.tier,
         "scope": scenario.scope,
         "finish_reason": response.finish_reason,
@@ -74,6 +73,8 @@ def result_row(
         "error": response.error,
     }
     row |= _reasoning_fields(response)
+    if scenario.messages:
+        row["messages"] = scenario.messages
     row |= verdict.row()
     if verdict.harm_avoidance_score is not None:
         parts = verdict.harm_avoidance_score + verdict.safety_context_score
@@ -105,7 +106,7 @@ def rescored_row(
     except ValueError as error:
         raise InputError(f"{place}: {error}") from None
     labels = {"tier": scenario.tier, "scope": scenario.scope}
-    labels["prompt_hash"] = prompt_hash(scenario.prompt)
+    labels["prompt_hash"] = scenario.identity
     return row | labels | _score_fields(scores)
 
 

@@ -28,7 +28,7 @@ from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
 from ..progress import DEFAULT_PROGRESS
-from ..records import Scenario, content_hash, prompt_hash
+from ..records import Scenario, content_hash
 from ..runs import hold, now, versions
 from .results import Evaluation, rescored_row, result_row, summarize
 
@@ -197,7 +197,7 @@ def evaluate_responses(
 ) -> Evaluation:  # Raises `InputError` for a file that can't be used
     "Judge responses that exist already; loads no model"
     responses = read_responses(path, scenarios)
-    prompts = {prompt_hash(scenario.prompt) for scenario, _ in responses.pairs}
+    prompts = {scenario.identity for scenario, _ in responses.pairs}
     config = {"model_name": Path(path).stem} | responses.config
     config |= _policy_config(policy) | {
         "num_scenarios": len(prompts),

@@ -273,7 +273,7 @@ def judge_card(
             f"{len(pairs)} pairs, {len(verdicts)} `verdicts`, {len(others)} `others`: "
             "give one of each for every response"
         )
-    prompts = [scenario.prompt for scenario, _ in pairs]
+    prompts = [scenario.transcript for scenario, _ in pairs]
     lengths = np.array([len(response.text) for _, response in pairs], float)
     own, their = _numbers(verdicts), _numbers(others)
     ratings = [_Ratings(f, own[f].to_numpy(), their[f].to_numpy()) for f in _FIELDS]

@@ -72,7 +72,7 @@ def judge_pairs(
 def _identity(scenario, response):
     "All that a verdict may depend on"
     labels = scenario.tier, scenario.scope
-    return scenario.prompt, response.text, *labels, response.finish_reason
+    return scenario.transcript, response.text, *labels, response.finish_reason
 
 
 # %% ../../nbs/judge/00_contract.ipynb #f9ae403a

@@ -31,7 +31,7 @@ def offline_judge(
 
     rows = []
     for scenario, response in pairs:
-        row = {"prompt": scenario.prompt, "response": response.text}
+        row = {"prompt": scenario.transcript, "response": response.text}
         row |= {"tier": scenario.tier, "scope": scenario.scope}
         rows.append(row | {"finish_reason": response.finish_reason})
     return judge_responses(rows)

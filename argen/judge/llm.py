@@ -19,6 +19,14 @@ from pathlib import Path
 
 from fastcore.basics import chunked, patch
 
+from argen.judge.prompt import (
+    CONVERSATION_TEXT,
+    RUBRIC,
+    rubric_hash,
+    rubric_text,
+    verdict_schema,
+)
+
 from ..errors import InputError
 from ..models.costs import Budget, Usage
 from ..models.reasoning import UNFINISHED
@@ -26,7 +34,6 @@ from ..models.structured import draw_ids, fenced
 from ..records import PRINCIPLES, VERDICT_FIELDS, Response, Scenario, Verdict
 from ..settings import check_numbers
 from ..tables import markdown_table
-from .prompt import RUBRIC, rubric_hash, rubric_text, verdict_schema
 from .store import VerdictStore, pair_hash
 from .verdicts import PrincipleVerdict, read_verdicts
 
@@ -252,9 +259,9 @@ def __call__(
 ) -> list[Verdict]:  # One for each pair, in order
     "Judge: from the store what is known, from the model what is not"
     items = {}
-    hashes = [pair_hash(s.prompt, r.text) for s, r in pairs]
+    hashes = [pair_hash(s.transcript, r.text) for s, r in pairs]
     for pair, (scenario, response) in zip(hashes, pairs):
-        items.setdefault(pair, _Item(scenario.prompt, response.text, pair))
+        items.setdefault(pair, _Item(scenario.transcript, response.text, pair))
     for pair, parts in self.store.get(self.key, items).items():
         items[pair].parts = parts
     unknown = {pair: item for pair, item in items.items() if item.open(PRINCIPLES)}
@@ -331,10 +338,16 @@ def _jobs(self: LLMJudge, items, size):
     return jobs
 
 
+def _system_text(question, items):
+    "The rubric, with a paragraph on conversations where there is one"
+    has_turns = any(hasattr(item.prompt, "messages") for item in items)
+    return f"{question.system}\n\n{CONVERSATION_TEXT}" if has_turns else question.system
+
+
 @patch
 def _worst(self: LLMJudge, question, items):
     "The most that one attempt at a request can cost; 0 without a price"
-    size = len(question.system)
+    size = len(_system_text(question, items))
     for item in items:
         size += len((item.prompt + item.response).encode("utf-8", "replace")) + 200
     longest = self.chat.sampling.get("max_tokens") or 4096
@@ -346,7 +359,8 @@ def _worst(self: LLMJudge, question, items):
 def _request(self: LLMJudge, job):
     "The rubric first, so that a provider can cache it; the items last"
     texts = {name: (item.prompt, item.response) for name, item in job.items.items()}
-    system = {"role": "system", "content": job.question.system}
+    rubric = _system_text(job.question, job.items.values())
+    system = {"role": "system", "content": rubric}
     user = {"role": "user", "content": fenced(texts)}
     return {"messages": [system, user], "schema": job.question.schema}
 

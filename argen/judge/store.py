@@ -95,11 +95,12 @@ def _connect(self: VerdictStore):
 
 # %% ../../nbs/judge/03_store.ipynb #6775de4c
 def pair_hash(
-    prompt: str,  # What the patient wrote
+    prompt: str,  # What the patient wrote; of a conversation its `Transcript`
     response: str,  # What the model answered
 ) -> str:  # 32 hex digits
     "What a verdict is about"
-    text = json.dumps([prompt, response])
+    asked = getattr(prompt, "messages", prompt)
+    text = json.dumps([asked, response])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -30,7 +30,8 @@ def _texts(labeling: Labeling) -> str:
     item = labeling.item
     one = item.kind == "single"
     titles = ["The response"] if one else ["Response 1", "Response 2"]
-    cards = [("What the patient wrote", item.prompt), *zip(titles, item.responses)]
+    asked = "The conversation" if item.messages else "What the patient wrote"
+    cards = [(asked, item.asked), *zip(titles, item.responses)]
     return Markup("").join(_CARD.format(title, visible(text)) for title, text in cards)
 
 

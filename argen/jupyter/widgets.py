@@ -25,7 +25,7 @@ from ..policy import PUBLISHED, Policy, score
 from ..records import PRINCIPLES, VERDICT_FIELDS
 from ..statistics.scores import is_missing, row_hash, scenario_scores
 from ..tables import visible
-from .browse import Browser, live_table, shown
+from .browse import Browser, live_table, shown, turns_html
 
 
 # %% ../../nbs/jupyter/01_widgets.ipynb #8d275fb7
@@ -224,7 +224,12 @@ _PAIR = Template(
  · combined
 {%- if pair.difference != pair.difference %} not scored by both
 {%- else %} {{ "%+.2f" | format(pair.difference) }}{% endif %}</caption>
-<thead><tr><td colspan="2" style="text-align:left"><strong>{{ pair.first["prompt"] }}
+<thead><tr><td colspan="2" style="text-align:left">
+{%- set turns = turns_html(pair.first) %}
+{%- if turns %}
+<details{% if pair.first["messages"] | length < 4 %} open{% endif %}><summary>
+{{- pair.first["messages"] | length }} turns</summary>{{ turns }}</details>
+{%- endif %}<strong>{{ pair.first["prompt"] }}
 </strong></td></tr>
 <tr>{% for name in names %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
 {%- set style = "text-align:left;vertical-align:top" %}
@@ -268,6 +273,7 @@ class SideBySide:
             texts=_compared(*texts),
             findings=[_reasoning(row) + _findings(row) for row in rows],
             shown=shown,
+            turns_html=turns_html,
         )
         return visible(table)
 

@@ -208,6 +208,7 @@ def _item(prompt: str, stratum: str, chosen: Mapping[str, Mapping]) -> Item:
         responses=tuple(row["response"] for row in rows),
         prompt_hash=prompt,
         sample=rows[0].get("sample") or 0,
+        messages=rows[0].get("messages"),
     )
 
 

@@ -159,7 +159,7 @@ def _sheet_presses(plan: Plan, path) -> list[Press]:
 
 def _check_shown(item: Item, row: Mapping, path):
     "`InputError` when a person saw another text than the plan's"
-    shown = [visible(text) for text in (item.prompt, *item.responses)]
+    shown = [visible(text) for text in (item.asked, *item.responses)]
     responses = row.get("responses")
     seen = [row.get("prompt"), *(responses if isinstance(responses, list) else [])]
     require(

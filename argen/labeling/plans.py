@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from ..errors import InputError, require
 from ..files import read_json_bytes, user_path, write_json
 from ..judge.prompt import RUBRIC
-from ..records import PRINCIPLES, content_hash
+from ..records import PRINCIPLES, content_hash, row_prompt
 from ..runs import now
 from ..tables import markdown_table
 
@@ -87,6 +87,12 @@ class Item:
     repeat_of: str | None = None  # `id` of the item that it silently repeats
     prompt_hash: str | None = None  # As in the evaluations
     sample: int = 0  # Which response of the model, where it gave several
+    messages: Sequence[Mapping] | None = None  # All turns, if it is a conversation
+
+    @property
+    def asked(self) -> str:
+        "What people see before the responses: the prompt, or the whole conversation"
+        return str(row_prompt(vars(self)))
 
     @property
     def kind(self) -> str:
@@ -96,13 +102,15 @@ class Item:
     @cached_property
     def hash(self) -> str:  # 16 hex digits
         "Of what people see"
-        return content_hash([self.kind, self.prompt, *self.responses])
+        asked = self.messages or self.prompt
+        return content_hash([self.kind, asked, *self.responses])
 
     def row(self) -> dict:
         "As JSON"
         is_pair = self.kind == "pair"
         models = {"models": list(self.models)}
         responses = {"responses": list(self.responses)}
+        turns = {"messages": self.messages} if self.messages else {}
         return {
             "id": self.id,
             "scenario_id": self.scenario_id,
@@ -111,6 +119,7 @@ class Item:
             **(models if is_pair else {"model": self.models[0]}),
             "sample": self.sample,
             "prompt": self.prompt,
+            **turns,
             **(responses if is_pair else {"response": self.responses[0]}),
             "hash": self.hash,
             "repeat_of": self.repeat_of,
@@ -237,6 +246,7 @@ def _item(row: Mapping, where: str) -> Item:
             repeat_of=row.get("repeat_of"),
             prompt_hash=row.get("prompt_hash"),
             sample=row.get("sample", 0),
+            messages=row.get("messages"),
         )
         hash_now = item.hash
     except (KeyError, TypeError, IndexError) as error:

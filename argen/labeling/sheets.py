@@ -26,15 +26,17 @@ def sheet_data(
     plan: Plan,
 ) -> dict:  # All that the page knows
     "A plan without what must not be seen"
-    items = [
-        {
+    items = []
+    for item in plan.items:
+        shown = {
             "id": item.id,
             "hash": item.hash,
-            "prompt": visible(item.prompt),
+            "prompt": visible(item.asked),
             "responses": [visible(text) for text in item.responses],
         }
-        for item in plan.items
-    ]
+        if item.messages:
+            shown["turns"] = len(item.messages)
+        items.append(shown)
     data = {
         "argen_sheet": 1,
         "plan": plan.hash,

@@ -32,14 +32,19 @@ def system_text(
 
 # %% ../../nbs/models/02_messages.ipynb #8d4e30d0
 def conversation(
-    prompt: str,  # What the patient wrote
+    # What the patient wrote; or turns of a conversation, as a list or a `Transcript`
+    prompt: str | list[dict],
     system_prompt: str = "ENHANCED",  # Name or text
-) -> list[dict]:  # Two messages, each with `role` and `content`
-    "System prompt and patient's prompt as chat messages"
-    return [
-        {"role": "system", "content": system_text(system_prompt)[1]},
-        {"role": "user", "content": prompt},
-    ]
+) -> list[dict]:  # Two messages or more, each with `role` and `content`
+    "System prompt and what the patient wrote as chat messages"
+    instructions = system_text(system_prompt)[1]
+    turns = getattr(prompt, "messages", prompt)
+    if isinstance(turns, str):
+        turns = [{"role": "user", "content": turns}]
+    if turns[0]["role"] == "system":
+        instructions = f"{instructions}\n\n{turns[0]['content']}"
+        turns = turns[1:]
+    return [{"role": "system", "content": instructions}, *turns]
 
 
 # %% ../../nbs/models/02_messages.ipynb #0c8a253a

@@ -12,11 +12,32 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..records import Transcript
 
 
 # %% ../../nbs/models/09_structured.ipynb #f485a66f
+class AskedData(NamedTuple):
+    "What a patient asked, as a request shows it"
+
+    what: str  # 'what the patient wrote' or 'the conversation, as JSON'
+    text: str
+
+
+def asked_data(
+    prompt: str,  # A prompt, or the `Transcript` of a conversation
+) -> AskedData:
+    "A prompt as it is; turns as JSON, whose structure no turn can imitate"
+    messages = getattr(prompt, "messages", None)
+    if messages is None:
+        return AskedData("what the patient wrote", prompt)
+    return AskedData("the conversation, as JSON", json.dumps(messages))
+
+
 def fenced(
-    items: Mapping[str, tuple[str, str]],  # Item id → (patient's words, response)
+    # Item id → (patient's words or the `Transcript` of a conversation, response)
+    items: Mapping[str, tuple[str, str]],
 ) -> str:  # The user message; it ends with the last item
     "Texts as data between lines that they can't imitate"
     texts = [text for pair in items.values() for text in pair]
@@ -25,9 +46,10 @@ def fenced(
         mark = secrets.token_hex(8)
     lines = [f"The mark is {mark}"]
     for item, (prompt, response) in items.items():
+        asked = asked_data(prompt)
         lines += [
-            f"{mark} item {item}: what the patient wrote",
-            prompt,
+            f"{mark} item {item}: {asked.what}",
+            asked.text,
             f"{mark} item {item}: the response",
             response,
             f"{mark} end of item {item}",
@@ -49,19 +71,20 @@ def draw_ids(
 # %% ../../nbs/models/09_structured.ipynb #f437d9f1
 def asked_items(
     message: str,  # A user message, as `fenced` makes it
-) -> dict[str, tuple[str, str]]:  # Item id → (patient's words, response)
+) -> dict[str, tuple[str, str]]:  # Item id → (patient's words or turns, response)
     "The items of a message, by its marks; raises `ValueError` if it isn't whole"
     head, _, body = message.partition("\n")
     mark = head.removeprefix("The mark is ")
     block = (
-        rf"{mark} item (\w+): what the patient wrote\n(.*?)\n"
+        rf"{mark} item (\w+): (?:what the patient wrote|(the conversation), as JSON)\n"
+        r"(.*?)\n"
         rf"{mark} item \1: the response\n(.*?)\n"
         rf"{mark} end of item \1(?:\n|\Z)"
     )
     items, end = {}, 0
     for match in re.finditer(block, body, re.DOTALL):
-        item, prompt, response = match.groups()
-        items[item] = prompt, response
+        item, is_turns, asked, response = match.groups()
+        items[item] = Transcript(json.loads(asked)) if is_turns else asked, response
         if match.start() > end:
             break
         end = match.end()

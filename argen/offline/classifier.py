@@ -34,7 +34,7 @@ from argen.offline.vocabulary import (
     words,
 )
 
-from ..records import TIERS
+from ..records import TIERS, patient_text
 from ..tables import markdown_table
 from .head import default_head
 from .language import is_english
@@ -456,13 +456,14 @@ def _said(hits):
 
 # %% ../../nbs/offline/04_classifier.ipynb #3119ba3d
 def explain_all(
-    prompts: Iterable[str],  # Patient-style prompts
+    # Patient-style prompts; of a `Transcript` the patient's turns are read
+    prompts: Iterable[str],
     *,
     rules: Rules | None = None,  # Of `read_rules`; the shipped ones by default
 ) -> list[Decision]:  # One for each, in order
     "Tier and scope of every prompt with what decided"
     rules = rules or default_rules()
-    prompts = list(prompts)
+    prompts = [patient_text(prompt) for prompt in prompts]
     chances = default_head().probabilities(prompts)
     return [_decide(prompt, chance, rules) for prompt, chance in zip(prompts, chances)]
 

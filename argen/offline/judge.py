@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from ..errors import InputError
 from ..models.embeddings import embed
-from ..records import Verdict
+from ..records import Verdict, patient_text, row_prompt
 from .classifier import explain
 from .danger import worst_statements
 from .language import is_english, is_foreign
@@ -453,7 +453,9 @@ def _judge_row(row, near, card):
 
 # %% ../../nbs/offline/08_judge.ipynb #8457e348
 def judge_responses(
-    rows: Sequence[dict],  # `prompt`, `response`; if known: tier, scope, finish_reason
+    # `prompt`, `response`; if known: tier, scope, finish_reason. Of a conversation, in
+    # `messages` or as a `Transcript`, the patient's turns are what is responded to
+    rows: Sequence[dict],
     *,
     card: Scorecard | None = None,  # Of `read_scorecard`; the shipped one by default
 ) -> list[Verdict]:  # One for each row, in order; raises `InputError` for no text
@@ -466,6 +468,7 @@ def judge_responses(
                     "leave out rows without a response"
                 )
     card = card or default_scorecard()
+    rows = [row | {"prompt": patient_text(row_prompt(row))} for row in rows]
     pairs = [(row["prompt"], row["response"]) for row in rows]
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     vectors = dict(zip(texts, embed(texts)))

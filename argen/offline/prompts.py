@@ -10,7 +10,7 @@ __all__ = ["PromptWriter"]
 # %% ../../nbs/offline/09_prompts.ipynb #9a43a543
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
 from pathlib import Path
@@ -27,7 +27,7 @@ from argen.offline.tables import (
     read_table,
 )
 
-from ..records import Scenario
+from ..records import Scenario, Transcript
 
 
 # %% ../../nbs/offline/09_prompts.ipynb #a527749b
@@ -67,7 +67,7 @@ class WriterTables:
     "What prompts are put together from; see `read_writer_tables`"
 
     cards: dict[str, list]  # By tier of a complaint ('A'), or scope of a topic ('S1')
-    words: dict  # Groups of the three files
+    words: dict  # Groups of the files
 
 
 # %% ../../nbs/offline/09_prompts.ipynb #7f4658fc
@@ -114,10 +114,19 @@ _SCHEMA = {
     "outside openings": Each(lines),
     "outside circumstances": Each(lines),
     "topics": {scope: Maybe(Each(_TOPIC)) for scope in ("S1", "S2", "S3")},
+    "additions": {tier: Maybe(Each(lines)) for tier in "AB"},
+    "follow-ups": lines,
+    "last questions": lines,
+    "replies": Each(lines),
 }
 
 # %% ../../nbs/offline/09_prompts.ipynb #425646b8
-_FILES = ("writer_complaints", "writer_words", "writer_topics")
+_FILES = (
+    "writer_complaints",
+    "writer_words",
+    "writer_topics",
+    "writer_conversations",
+)
 
 
 def read_writer_tables(
@@ -128,6 +137,7 @@ def read_writer_tables(
     words = reduce(overlay, [table.groups for table in tables])
     for table in tables:
         _check_complaints(table, words)
+        _check_additions(table, words)
     cards = {name: [] for name in ("A", "B", "C", "S1", "S2", "S3")}
     for card in _complaint_cards(words):
         cards[card.tier].append(card)
@@ -165,6 +175,14 @@ def _check_complaints(table, words):
             for tier in [tier for tier in "ABC" if tier in entry]:
                 for pattern in entry[tier]:
                     _try(table, (*keys, tier), pattern, words)
+
+
+def _check_additions(table, words):
+    "Raise `InputError` for an addition of a table that can't be written"
+    for tier, additions in table.groups.get("additions", {}).items():
+        for name, patterns in additions.items():
+            for pattern in patterns:
+                _try(table, ("additions", tier, name), pattern, words)
 
 
 def _try(table, keys, pattern, words):
@@ -362,9 +380,10 @@ def clinical(
     self: PromptWriter,
     card: _ComplaintCard,  # Of `WriterTables.cards`, tier A to C
     rider: _TopicCard | None = None,  # Of scope S3
+    speaker: _Speaker | None = None,  # By default somebody who can have the complaint
 ) -> Scenario:  # What it was made of is in `provenance`
     "Put a clinical prompt (S0) together"
-    speaker = self._speaker(card)
+    speaker = speaker or self._speaker(card)
     complaint = _stop(self._fill(card.pattern.lstrip("~"), speaker.holes))
     asks = complaint.endswith("?")
     room = 4 - _sentences(complaint) - (not asks) - (rider is not None)
@@ -451,3 +470,83 @@ def outside(
     prompt = self._in_voice(" ".join(sentences), voice)
     made_of = {"card": card.name, "topic": card.topic, "voice": voice}
     return Scenario(prompt, "C", provenance=made_of)
+
+
+# %% ../../nbs/offline/09_prompts.ipynb #3fe900b3
+_ADULTS = ("adult", "elder")  # Who can have what the additions tell of
+
+
+@patch
+def clinical_talk(
+    self: PromptWriter,
+    card: _ComplaintCard,  # Of the first message: of tier C, that an adult can have
+    tier: str,  # Of the whole: 'A' and 'B' by what is added later
+    turns: int,  # Of the patient, from 2 on
+    rider: _TopicCard | None = None,  # Of scope S3
+) -> Scenario:  # What it was made of is in `provenance`
+    "Put a clinical conversation (S0) together"
+    adults = [group for group in card.people if group in _ADULTS]
+    speaker = self._speaker(replace(card, people=adults or card.people))
+    opening = self.clinical(card, speaker=speaker)
+    rider_turn = min(3, turns) if rider else None
+    added, added_turn, later = None, None, {}
+    if tier in self.words["additions"]:
+        additions = self.words["additions"][tier]
+        added = self.rng.choice(list(additions))
+        free = [turn for turn in range(2, max(turns, 3)) if turn != rider_turn]
+        added_turn = self.rng.choice(free or [2])
+        later[added_turn] = [self._pick(additions[added], speaker.holes)]
+    if rider:
+        later.setdefault(rider_turn, []).append(self._rider(rider, tier))
+    if rider_turn != turns:
+        later.setdefault(turns, []).append(self._pick(self.words["last questions"]))
+    said = self._said(opening.prompt, later, turns, speaker.voice)
+    about = {"rider": rider and rider.topic, "turns": turns}
+    about |= {"added": added, "added_turn": added_turn}
+    made_of = opening.provenance | about
+    messages = self._with_replies(said, added_turn)
+    return Scenario(Transcript(messages), tier, provenance=made_of)
+
+
+# %% ../../nbs/offline/09_prompts.ipynb #09f13600
+@patch
+def _said(self: PromptWriter, first, later, turns, voice):
+    "What the patient says in each turn; turns without a text get a follow-up"
+    fillers = self.rng.sample(self.words["follow-ups"], turns - 1)
+    texts = [first]
+    for turn, filler in enumerate(fillers, 2):
+        parts = later.get(turn) or [self._fill(filler)]
+        texts.append(self._in_voice(" ".join(map(_cap, parts)), voice))
+    return texts
+
+
+@patch
+def _with_replies(self: PromptWriter, texts, added_turn):
+    "Turns of a patient, and of an assistant in between; `added_turn` is the urgent one"
+    replies = {}
+    for kind, lines_ in self.words["replies"].items():
+        replies[kind] = self.rng.sample(lines_, len(lines_))
+    messages = [{"role": "user", "content": texts[0]}]
+    for turn, text in enumerate(texts[1:], 1):
+        kind = "after" if turn == added_turn else "before"
+        messages.append({"role": "assistant", "content": replies[kind].pop()})
+        messages.append({"role": "user", "content": text})
+    return messages
+
+
+@patch
+def outside_talk(
+    self: PromptWriter,
+    card: _TopicCard,  # Of `WriterTables.cards`, scope S1 to S3
+    turns: int,  # Of the patient; no more than the topic has questions
+) -> Scenario:  # What it was made of is in `provenance`
+    "Put a conversation together that is not clinical"
+    voice = self.rng.choice(_TOPIC_VOICES)
+    drawn = self.rng.sample(card.questions, min(turns, len(card.questions)))
+    questions = [_cap(self._fill(question)) for question in drawn]
+    situation = _cap(_stop(self._pick(card.situations)))
+    texts = [f"{situation} {questions[0]}", *questions[1:]]
+    messages = self._with_replies([self._in_voice(t, voice) for t in texts], None)
+    made_of = {"card": card.name, "topic": card.topic, "voice": voice}
+    made_of["turns"] = len(texts)
+    return Scenario(Transcript(messages), "C", provenance=made_of)

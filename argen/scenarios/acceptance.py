@@ -22,7 +22,7 @@ from ..errors import require
 from ..files import append_jsonl, drop_torn_line, read_jsonl
 from ..models.messages import conversation
 from ..models.names import is_remote
-from ..records import Response, Scenario, prompt_hash
+from ..records import Response, Scenario, patient_text, prompt_hash
 from ..settings import RISK_THRESHOLD, cache_dir
 
 # %% ../../nbs/scenarios/03_acceptance.ipynb #91f81d28
@@ -71,21 +71,33 @@ _SHORTEST = 20  # Characters of a prompt
 _LONGEST = 600
 
 
-def form_problem(
-    prompt: str,  # A proposed prompt
-) -> str | None:  # Reason code, or `None` for a sound prompt
-    "What is wrong with the form of a prompt"
-    if len(prompt.strip()) < _SHORTEST:
+_SHORTEST_LATER = 2  # Of a later turn, such as "No."
+
+
+def _text_problem(text, shortest) -> str | None:
+    "What is wrong with the length and the content of a text"
+    if len(text.strip()) < shortest:
         return "too short"
-    if len(prompt) > _LONGEST:
+    if len(text) > _LONGEST:
         return "too long"
-    if _LEAKED.search(prompt):
+    if _LEAKED.search(text):
         return "leaked label"
-    if _DEBRIS.search(prompt) or _LOOP.search(prompt):
+    if _DEBRIS.search(text) or _LOOP.search(text):
         return "artifact"
-    if not _is_english(prompt):
-        return "not English"
     return None
+
+
+def form_problem(
+    prompt: str,  # A proposed prompt, or the `Transcript` of a conversation
+) -> str | None:  # Reason code, or `None` for a sound prompt
+    "What is wrong with the form of a prompt, or with a turn of a conversation"
+    turns = getattr(prompt, "messages", [{"content": prompt}])
+    for place, turn in enumerate(turns):
+        shortest = _SHORTEST if place == 0 else _SHORTEST_LATER
+        problem = _text_problem(turn["content"], shortest)
+        if problem:
+            return problem
+    return None if _is_english(patient_text(prompt)) else "not English"
 
 
 # %% ../../nbs/scenarios/03_acceptance.ipynb #4a19252b
@@ -341,7 +353,7 @@ class Challenge:
         from argen.judge.contract import judge_pairs
         from argen.policy import score
 
-        prompts = [scenario.prompt for scenario in scenarios]
+        prompts = [scenario.transcript for scenario in scenarios]
         if self.kept is not None:
             responses = self.kept.ask(self.baseline, prompts)
         else:

@@ -11,16 +11,18 @@ __all__ = []
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from random import Random
 from typing import NamedTuple
 
+from fastcore.basics import chunked
+
 from ..files import append_jsonl, read_jsonl
-from ..records import TIERS, Scenario
+from ..records import TIERS, Scenario, row_prompt
 from .proposals import Candidate, DatasetFiles, Stage, Steps
-from .writers import LLMWriter, Wish, wishes
+from .writers import LLMWriter, Wish, wish_row, wishes
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #fae005af
@@ -111,6 +113,7 @@ def _draw(
     most: int,  # Wishes to draw
     factor: float = 1.0,
     seed: int | str = 0,
+    **talks,  # As for `wishes`: share and length of conversations
 ) -> list[Wish]:  # They are under way from now on
     "Up to `most` wishes, drawn from what to ask for"
     counts = _to_ask(quota, factor)
@@ -120,7 +123,7 @@ def _draw(
     rng = Random(f"draft {seed}")
     kinds = rng.sample(list(counts), size, counts=counts.values())
     quota.under_way.update((kind.tier, kind.scope) for kind in kinds)
-    return wishes(Counter(kinds), seed)
+    return wishes(Counter(kinds), seed, **talks)
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #2fd95233
@@ -209,7 +212,7 @@ def _ask(drafts, writer, written):
 def _keep(wishes, written, number, response):
     "Store what a service answered; an error is no answer"
     if not response.error:
-        row = {"wishes": [asdict(wish) for wish in wishes], "answer": response.text}
+        row = {"wishes": [wish_row(wish) for wish in wishes], "answer": response.text}
         append_jsonl(written, [row], wait=False)
 
 
@@ -223,6 +226,9 @@ def _candidate(wish, prompt):
         "voice": wish.voice,
         "theme": wish.theme,
     }
+    if wish.turns > 1:
+        roles = [turn["role"] for turn in prompt.messages]
+        notes["turns"] = roles.count("user")
     return Candidate(prompt, wish.tier, wish.scope, notes)
 
 
@@ -267,8 +273,8 @@ def _unused(files, writer) -> list[_Draft]:
     "What a service wrote for an earlier run, and is neither accepted nor rejected"
     if not files.written.exists():
         return []
-    used = Counter(row.prompt for row in files.rows)
-    used.update(row["prompt"] for row in files.rejected.values())
+    used = Counter(row.transcript for row in files.rows)
+    used.update(row_prompt(row) for row in files.rejected.values())
     drafts = []
     for _, row in read_jsonl(files.written):
         asked = [Wish(**wish) for wish in row["wishes"]]
@@ -367,8 +373,11 @@ def _next_drafts(files, writer, quota, seed):
     if not count:
         return []
     seed = f"{seed} {files.proposals} {under_way}"
-    drawn = _draw(quota, count, factor, seed)
-    return [_Draft(drawn[start : start + size]) for start in range(0, len(drawn), size)]
+    drawn = _draw(quota, count, factor, seed, **writer.talks)
+    single = [wish for wish in drawn if wish.turns == 1]
+    talks = [wish for wish in drawn if wish.turns > 1]
+    drafts = list(chunked(single, size)) + list(chunked(talks, writer.talk_batch_size))
+    return list(map(_Draft, drafts))
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #80d9ddb3

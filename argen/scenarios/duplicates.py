@@ -168,6 +168,28 @@ class Match(NamedTuple):
     cosine: float | None  # In [-1, 1]; `None` for the same text
 
 
+# %% ../../nbs/scenarios/01_duplicates.ipynb #a03cb014
+def prompt_vectors(
+    prompts: Iterable[str],  # Prompts, and conversations as `Transcript`
+    encode: Callable,  # Of `argen.models.embeddings.encoder`
+):  # array (prompts, dimensions), float32, each row of length 1
+    "Vectors of prompts in plain words; of a conversation, the mean of its turns"
+    import numpy as np
+
+    texts = []
+    places = []  # Of each prompt, where its turns are in `texts`
+    for prompt in prompts:
+        turns = getattr(prompt, "messages", [{"content": prompt}])
+        places.append(slice(len(texts), len(texts) + len(turns)))
+        texts += [plain_words(turn["content"]) for turn in turns]
+    vectors = encode(texts)
+    if len(texts) == len(places):
+        return vectors
+    means = np.stack([vectors[place].mean(0) for place in places])
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    return (means / np.maximum(lengths, 1e-9)).astype(np.float32)
+
+
 # %% ../../nbs/scenarios/01_duplicates.ipynb #c3077c89
 class DuplicateIndex:
     "Prompts taken so far, to check others against"
@@ -204,7 +226,7 @@ class DuplicateIndex:
 
     def encode(self, prompts: Iterable[str]):  # array (prompts, dimensions), float32
         "Vectors of prompts in plain words, each of length 1"
-        return self._encoder([plain_words(prompt) for prompt in prompts])
+        return prompt_vectors(prompts, self._encoder)
 
 
 # %% ../../nbs/scenarios/01_duplicates.ipynb #65fa43e0
@@ -238,6 +260,19 @@ _MOST_COMPARED = 256  # Of those near to a prompt, the nearest
 
 
 @patch
+def _same_turns(self: DuplicateIndex, prompt, text):
+    "Are two prompts, or two conversations of which each turn asks the same?"
+    turns, others = getattr(prompt, "messages", []), getattr(text, "messages", [])
+    if [turn["role"] for turn in turns] != [turn["role"] for turn in others]:
+        return False
+    for turn, other in zip(turns, others):
+        first, second = self.encode([turn["content"], other["content"]])
+        if float(first @ second) < self.threshold:
+            return False
+    return True
+
+
+@patch
 def _match(
     self: DuplicateIndex,
     prompt,
@@ -250,6 +285,8 @@ def _match(
     nearest = sorted((-cosine, place) for place, cosine in near.items())
     for minus_cosine, place in nearest[:_MOST_COMPARED]:
         text = self.texts[place]
+        if not self._same_turns(prompt, text):
+            continue
         if self.differ is None or not self.differ(prompt, text):
             return Match(place, text, "same meaning", round(-minus_cosine, 4))
     return None
@@ -299,7 +336,7 @@ def check(
     keep: str = "new",  # Remember 'new' ones, 'all' or 'none' of them
     *,
     block: int = _BLOCK,  # Prompts compared at a time
-    vectors=None,  # Of `plain_words` of the prompts, if known: (prompts, dimensions)
+    vectors=None,  # `prompt_vectors`, if known: array (prompts, dimensions)
 ) -> list[Match | None]:  # For each what it repeats, or `None` when it is new
     "Check prompts against those remembered, and against each other"
     prompts = list(prompts)
@@ -369,8 +406,8 @@ def overlap(
     embedding_model: str = "minilm",  # See `argen.models.embeddings.encoder`
 ) -> Overlap:  # `leaks` is empty when the sets are apart
     "Check a held-out set against a training set, by hash and by near-duplicate"
-    train = [getattr(scenario, "prompt", scenario) for scenario in train]
-    held_out = [getattr(scenario, "prompt", scenario) for scenario in held_out]
+    train = [getattr(scenario, "transcript", scenario) for scenario in train]
+    held_out = [getattr(scenario, "transcript", scenario) for scenario in held_out]
     leaks, variants = [], []
     strict = DuplicateIndex(train, threshold, embedding_model=embedding_model)
     loose = DuplicateIndex(train, threshold, None, embedding_model)

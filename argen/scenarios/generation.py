@@ -72,6 +72,7 @@ class _Settings:
     acceptance: _Acceptance
     evaluation: _Evaluation
     chat: dict  # Of the chat models
+    talks: dict  # Share and length of conversations; empty: there are none
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #e3a7497a
@@ -135,6 +136,7 @@ def _deciding(settings: _Settings) -> dict:
     asks_difficulty = acceptance.difficulty_ratio >= 0
     if asks_difficulty or acceptance.fail_threshold is not None:
         values["baseline"] = acceptance.baseline
+    values |= settings.talks
     return {name: _name(value) for name, value in values.items()}
 
 
@@ -227,7 +229,7 @@ def _held_out_index(files, acceptance) -> DuplicateIndex | None:
         return None
     prompts = {}
     for path in files:
-        prompts |= dict.fromkeys(row.prompt for row in read_scenarios(path))
+        prompts |= dict.fromkeys(row.transcript for row in read_scenarios(path))
     return DuplicateIndex(
         prompts,
         acceptance.duplicate_threshold,
@@ -263,6 +265,7 @@ class _SlotWriter:
     seed: int
     avoid: list  # Scenarios of other files
     taken: DuplicateIndex  # Accepted in this one
+    talks: dict  # Share and length of conversations; empty: there are none
 
     def another(self, scenario, slot, attempt) -> Scenario | None:
         "Another of the same tier and scope; `None` if there is no other"
@@ -272,6 +275,9 @@ class _SlotWriter:
         scope = _intended_scope(scenario)
         if scope:
             kind["scopes"] = {scope: 1}
+        if self.talks:
+            is_talk = scenario.messages is not None
+            kind |= self.talks | {"multi_turn_share": float(is_talk)}
         seed = _derive(self.seed, slot, attempt)
         avoid = [*self.avoid, *self.taken.texts][-_AVOID:]
         try:
@@ -286,7 +292,7 @@ def _check(steps: Steps, scenario) -> Candidate:
     "One scenario of a function after all steps"
     notes = dict(scenario.provenance or {})
     scope = _intended_scope(scenario)
-    candidate = Candidate(scenario.prompt, scenario.tier, scope, notes)
+    candidate = Candidate(scenario.transcript, scenario.tier, scope, notes)
     steps.check_early([candidate], keep="none")
     for stage in steps.late():
         if candidate.reason is None:
@@ -316,7 +322,7 @@ def _fill_slots(files, slots, writer: _SlotWriter, steps):
     for place, scenario in enumerate(slots):
         if place % _ENCODED == 0 and steps.taken.threshold is not None:
             block = slots[place : place + _ENCODED]
-            steps.taken.encode([item.prompt for item in block])
+            steps.taken.encode([item.transcript for item in block])
         slot = place + 1
         if slot not in files.ids:
             _fill_slot(files, slot, scenario, writer, steps)
@@ -415,7 +421,7 @@ class _Others:
         for path in files:
             self.scenarios += read_scenarios(path)
         self.index = DuplicateIndex(
-            [row.prompt for row in self.scenarios],
+            [row.transcript for row in self.scenarios],
             threshold=acceptance.duplicate_threshold,
             differ=None,
             embedding_model=acceptance.embedding_model,
@@ -425,7 +431,7 @@ class _Others:
         "Keep away from one more file"
         rows = read_scenarios(path)
         self.scenarios += rows
-        self.index.check([row.prompt for row in rows], keep="all")
+        self.index.check([row.transcript for row in rows], keep="all")
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #88a61a43
@@ -436,7 +442,7 @@ def _steps(job: _Job, files: DatasetFiles, others: _Others) -> Steps:
     if acceptance.leak_guard:
         apart = _apart_files(job.dataset, job.folder, job.stamp)
     taken = DuplicateIndex(
-        [row.prompt for row in files.rows],
+        [row.transcript for row in files.rows],
         acceptance.duplicate_threshold,
         embedding_model=acceptance.embedding_model,
     )
@@ -474,8 +480,12 @@ def _write(job: _Job, others: _Others, resume, progress):
     if isinstance(job.writer, LLMWriter):
         return files.funnel(fill_by_asking(files, job.writer, steps, job.shares, seed))
     avoid = others.scenarios
-    slots = job.writer(job.count, seed=seed, **job.shares, avoid=avoid)[: job.count]
-    writer = _SlotWriter(write=job.writer, seed=seed, avoid=avoid, taken=steps.taken)
+    talks = job.settings.talks
+    asked = {**job.shares, **talks, "avoid": avoid}
+    slots = job.writer(job.count, seed=seed, **asked)[: job.count]
+    writer = _SlotWriter(
+        write=job.writer, seed=seed, avoid=avoid, taken=steps.taken, talks=talks
+    )
     _fill_slots(files, slots, writer, steps)
     return files.funnel()
 
@@ -495,7 +505,7 @@ def _check_settings(settings: _Settings):
     "Raise `InputError` for a number out of its range"
     for part in settings, settings.acceptance, settings.evaluation:
         check_numbers(**vars(part))
-    check_numbers(**settings.chat)
+    check_numbers(**settings.chat, **settings.talks)
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #8e0a4a7d
@@ -512,6 +522,8 @@ def _check_chat(settings: _Settings, writers):
 
 def _check_used(settings: _Settings, writer):
     "Raise `InputError` for a setting that only a language model as writer uses"
+    from argen.offline.writer import write_scenarios
+
     if isinstance(writer, LLMWriter):
         return
     acceptance, evaluation = settings.acceptance, settings.evaluation
@@ -527,6 +539,27 @@ def _check_used(settings: _Settings, writer):
         unused["baseline"] = (acceptance.baseline, steps)
     for name, (value, reason) in unused.items():
         require(value is None, f"`{name}`: {reason}; leave it out")
+    require(
+        not settings.talks or writer is write_scenarios,
+        "`multi_turn_share`: a function of your own decides itself which scenarios are "
+        "conversations; leave it out",
+    )
+
+
+def _talks(multi_turn_share, max_turns) -> dict:
+    "What writers are told about conversations; nothing where there are none"
+    if not multi_turn_share:
+        check_numbers(multi_turn_share=multi_turn_share)
+        require(
+            max_turns is None,
+            "`max_turns`: only conversations have turns; give a `multi_turn_share`, or "
+            "leave it out",
+        )
+        return {}
+    return {
+        "multi_turn_share": multi_turn_share,
+        "max_turns": _default(max_turns, 6),
+    }
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #1bcc6855
@@ -576,6 +609,7 @@ class _Request:
             temperature=_default(settings.temperature, kind.get("temperature", 0.9)),
             batch_size=_default(settings.batch_size, _BATCH_SIZE),
             seed=settings.seed,
+            talks=settings.talks,
             **settings.chat,
         )
         return _Job(
@@ -669,6 +703,9 @@ def generate(
     evaluator: str | Callable | None = None,
     embedding_model: str = "minilm",  # See `argen.models.embeddings.encoder`
     leak_guard: bool = True,  # Keep away from held-out sets in `output_dir`
+    multi_turn_share: float = 0.0,  # Share of scenarios that are conversations
+    # Most messages of the patient in one; `None`: 6
+    max_turns: int | None = None,
     **chat,  # Settings of the chat models: `timeout`, `price`, `base_url`, `retries`, …
 ) -> Generated:  # Paths, with a `Funnel` each
     """\
@@ -700,6 +737,7 @@ def generate(
         acceptance=acceptance,
         evaluation=evaluation,
         chat=chat,
+        talks=_talks(multi_turn_share, max_turns),
     )
     request = _Request(
         datasets=_listed(datasets),

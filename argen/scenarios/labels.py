@@ -72,14 +72,25 @@ def _label_schema(kinds) -> dict:
 
 
 # %% ../../nbs/scenarios/02_labels.ipynb #780135ed
+_TURNS_TEXT = """\
+# A conversation
+The text is a conversation as JSON: all its turns, the oldest first. Label what the \
+patient said in all of them together; what the assistant said is there to understand \
+it."""
+
+
 def label_request(
-    prompt: str,  # What the patient wrote
+    prompt: str,  # What the patient wrote; of a conversation its `Transcript`
     kinds: Sequence[str] = ("tier", "scope"),  # What to ask for, in one request
 ) -> dict:  # For a chat model's `stream`
     "Ask for labels, the prompt fenced as data"
-    prompt = prompt.encode("utf-8", "replace").decode()
+    from argen.models.structured import asked_data
+
+    has_turns = hasattr(prompt, "messages")
+    what, text = asked_data(prompt) if has_turns else ("the patient wrote", prompt)
+    text = text.encode("utf-8", "replace").decode()
     mark = secrets.token_hex(8)
-    while mark in prompt:
+    while mark in text:
         mark = secrets.token_hex(8)
     questions = [f"# {kind}\n{LABELS[kind]}" for kind in kinds]
     fields = [
@@ -88,7 +99,9 @@ def label_request(
     system = LABEL_TEXT.format(
         questions="\n\n".join(questions), fields=" and ".join(fields)
     )
-    fenced = f"The mark is {mark}\n{mark} the patient wrote\n{prompt}\n{mark} end"
+    if has_turns:
+        system = f"{system}\n\n{_TURNS_TEXT}"
+    fenced = f"The mark is {mark}\n{mark} {what}\n{text}\n{mark} end"
     messages = [
         {"role": "system", "content": system},
         {"role": "user", "content": fenced},

@@ -70,7 +70,7 @@ def _intended(scenarios, kind) -> Callable:
     meant = {}
     for scenario in scenarios:
         if isinstance(scenario.provenance, dict):
-            meant[scenario.prompt] = scenario.provenance.get(f"intended_{kind}")
+            meant[scenario.transcript] = scenario.provenance.get(f"intended_{kind}")
     return lambda prompts: [meant.get(prompt) for prompt in prompts]
 
 
@@ -450,7 +450,7 @@ def _kept_labels(scenarios) -> dict[str, dict]:  # Kind → prompt → label
         for row in scenarios:
             label = getattr(row, kind)
             if label:
-                found.setdefault(row.prompt, set()).add(label)
+                found.setdefault(row.transcript, set()).add(label)
         kept[kind] = {o: min(said) for o, said in found.items() if len(said) == 1}
     return kept
 
@@ -518,7 +518,7 @@ _OF_THE_FILE = "input"  # Labeler of a label that came without a name
 def _labeler_of(scenario, labels: _Labels, evaluator) -> str:
     "Who gave a row its labels"
     earlier = scenario.extra.get("labeled_by", _OF_THE_FILE)
-    is_kept = {kind: scenario.prompt in labels.kept[kind] for kind in _KINDS}
+    is_kept = {kind: scenario.transcript in labels.kept[kind] for kind in _KINDS}
     names = {kind: earlier if is_kept[kind] else evaluator for kind in _KINDS}
     if len(set(names.values())) == 1:
         return names["tier"]
@@ -528,7 +528,7 @@ def _labeler_of(scenario, labels: _Labels, evaluator) -> str:
 # %% ../../nbs/scenarios/08_processing.ipynb #e4315a26
 def _labeled(scenario, labels: _Labels, evaluator, others) -> Scenario:
     "A scenario with its new labels"
-    prompt = scenario.prompt
+    prompt = scenario.transcript
     tier, scope = labels.tier[prompt], labels.scope[prompt]
     labeler = _labeler_of(scenario, labels, evaluator)
     extra = {**scenario.extra, "labeled_by": labeler}
@@ -618,7 +618,7 @@ def _compare(scenarios, labels: _Labels, other: _Labels) -> _Pairs:
     compared = {}
     for kind, now in labels.by_kind().items():
         said = other.by_kind()[kind]
-        prompts = [row.prompt for row in scenarios if row.prompt in said]
+        prompts = [row.transcript for row in scenarios if row.transcript in said]
         compared[kind] = Counter((now[prompt], said[prompt]) for prompt in prompts)
     return compared
 
@@ -627,7 +627,7 @@ def _before(scenarios, labels: _Labels) -> _Pairs:
     "Count pairs of the label that a row came with and the one now"
     pairs = {}
     for kind, now in labels.by_kind().items():
-        old = [(getattr(row, kind), now[row.prompt]) for row in scenarios]
+        old = [(getattr(row, kind), now[row.transcript]) for row in scenarios]
         pairs[kind] = Counter(pair for pair in old if pair[0])
     return pairs
 
@@ -638,7 +638,7 @@ def _count_kept(scenarios, labels: _Labels) -> Counter:  # (kind, labeler) → r
         (kind, row.extra.get("labeled_by", _OF_THE_FILE))
         for kind in _KINDS
         for row in scenarios
-        if row.prompt in labels.kept[kind]
+        if row.transcript in labels.kept[kind]
     )
 
 
@@ -673,7 +673,7 @@ class _NamedProgress:
 
 def _label_file(file: _File, progress) -> _Labels:
     "Labels of one file; a prompt that is too long has none"
-    prompts = [scenario.prompt for scenario in file.scenarios]
+    prompts = [scenario.transcript for scenario in file.scenarios]
     short = [prompt for prompt in prompts if len(prompt) <= _LONGEST]
     kept = _NOTHING_KEPT if file.relabel else _kept_labels(file.scenarios)
     labels = _label(short, file.evaluator, file.run, progress, kept=kept)
@@ -691,16 +691,16 @@ def _process_file(file: _File, resume, progress) -> Summary:
     file.open(resume)
     progress = _NamedProgress(progress, file.source.stem)
     labels = _label_file(file, progress)
-    kept = [row for row in file.scenarios if row.prompt in labels.scope]
-    aside = [row for row in file.scenarios if row.prompt in labels.reasons]
-    prompts = [row.prompt for row in kept]
+    kept = [row for row in file.scenarios if row.transcript in labels.scope]
+    aside = [row for row in file.scenarios if row.transcript in labels.reasons]
+    prompts = [row.transcript for row in kept]
     others = {}
     for other in file.others:
         prefix = f"also-{other.name.replace(':', '-').replace('/', '-')}-"
         others[other.name] = _label(prompts, other, file.run, progress, prefix)
     name = file.evaluator.name
     rows = [_labeled(row, labels, name, others) for row in kept]
-    reasons = [labels.reasons[row.prompt] for row in aside]
+    reasons = [labels.reasons[row.transcript] for row in aside]
     rejected = [
         {**row.row(), "rejected": reason} for row, reason in zip(aside, reasons)
     ]
@@ -946,7 +946,7 @@ def _repeats(read) -> dict[Path, dict[int, str]]:  # File → place → the earl
     repeats = {file: {} for file in read}
     for file, scenarios in read.items():
         for place, scenario in enumerate(scenarios):
-            text = same_text(scenario.prompt) or scenario.prompt
+            text = same_text(scenario.transcript) or scenario.transcript
             source, earlier = first.setdefault(text, (file, place))
             if (source, earlier) != (file, place):
                 repeats[file][place] = f"row {earlier + 1} of {source.name}"
@@ -1043,7 +1043,7 @@ def _card(scenarios: Mapping, seed) -> str:
     train, held_out = scenarios["grpo_training"], scenarios["benchmarking"]
     found = overlap(train, held_out)
     rows = [scenario for name in scenarios for scenario in scenarios[name]]
-    labels = list(classify(scenario.prompt for scenario in rows))
+    labels = list(classify(scenario.transcript for scenario in rows))
     pairs = list(zip(rows, labels))
     tables = [_table(name, rows_of) for name, rows_of in scenarios.items()]
     return _CARD.format(

@@ -30,8 +30,7 @@ from ..files import append_jsonl, drop_torn_line, read_jsonl
 from ..models.embeddings import encoder
 from ..records import TIERS, Scenario, read_scenarios
 from ..tables import markdown_table, visible
-from .critical import plain_words
-from .duplicates import DuplicateIndex
+from .duplicates import DuplicateIndex, prompt_vectors
 from .labels import Unlabeled
 
 # %% ../../nbs/scenarios/05_proposals.ipynb #09732ba7
@@ -130,7 +129,7 @@ def _shortfall(funnel):
 class Candidate:
     "A proposed prompt on its way through the steps"
 
-    prompt: str
+    prompt: str  # Of a conversation its `Transcript`
     tier: str | None = None  # Asked for; later the established one
     scope: str | None = None  # Asked for
     notes: dict = field(default_factory=dict)  # For provenance
@@ -187,8 +186,8 @@ def _vectors(self: Steps, candidates):
     "Vectors of the prompts; `None` when no step needs them"
     if self.risk_threshold is None and self.taken.threshold is None:
         return None
-    plain = [plain_words(candidate.prompt) for candidate in candidates]
-    return encoder(self.embedding_model)(plain)
+    prompts = [candidate.prompt for candidate in candidates]
+    return prompt_vectors(prompts, encoder(self.embedding_model))
 
 
 # %% ../../nbs/scenarios/05_proposals.ipynb #2eb4987d
@@ -363,13 +362,16 @@ def log_rejected(
     first = len(self.rejected) + 1 if attempt is None else attempt
     rows = []
     for number, candidate in enumerate(candidates, first):
+        asked = Scenario(candidate.prompt)
         row = {
             "slot": slot,
             "attempt": number,
             "reason": candidate.reason,
-            "prompt": candidate.prompt,
+            "prompt": asked.prompt,
             "of": candidate.detail,
         }
+        if asked.messages:
+            row["messages"] = asked.messages
         for name in ("nll", "risk", "relevance"):
             if name in candidate.notes:
                 row[name] = candidate.notes[name]

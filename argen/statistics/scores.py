@@ -11,7 +11,7 @@ __all__ = ["scenario_scores"]
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from ..records import prompt_hash
+from ..records import prompt_hash, row_prompt
 
 
 # %% ../../nbs/statistics/01_scores.ipynb #cedea396
@@ -166,7 +166,7 @@ def row_hash(
     "What a row is matched by; `ValueError` for a row without both"
     if row.get("prompt_hash"):
         return row["prompt_hash"]
-    prompt = row.get("prompt")
+    prompt = row_prompt(row)
     if isinstance(prompt, str):
         return prompt_hash(prompt)
     raise ValueError(

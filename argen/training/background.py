@@ -49,7 +49,7 @@ def _key(pair):
     "What decides a verdict"
     scenario, response = pair
     labels = (scenario.tier, scenario.scope, response.finish_reason, response.error)
-    return (scenario.prompt, response.text, *labels)
+    return (scenario.transcript, response.text, *labels)
 
 
 @patch

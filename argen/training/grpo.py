@@ -266,7 +266,10 @@ def _read_rows(source, system_prompt):
 
 def _scenarios_hash(rows):
     "A hash of the questions and labels of a training set; `None` for an empty one"
-    asked = [(row["question"], row["tier"], row["scope"]) for row in rows]
+    asked = []
+    for row in rows:
+        question = row.get("turns") or row["question"]
+        asked.append((question, row["tier"], row["scope"]))
     return content_hash(asked) if asked else None
 
 

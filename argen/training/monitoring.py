@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ..records import row_prompt
 from .rewards import mean_present, response_shape
 
 # %% ../../nbs/training/03_monitoring.ipynb #2f332ba9
@@ -73,7 +74,7 @@ def watch(
     seen = {"n": len(rows)} | response_shape(rows)
     seen["refusals"] = mean_present(map(_is_refusal, responses))
     seen |= {
-        "alike": _alike_share([row["prompt"] for row in answered], responses),
+        "alike": _alike_share([row_prompt(row) for row in answered], responses),
         "reward_length": _rank_correlation(rewards, lengths),
         "reward": mean_present(rewards),
         "policy": mean_present(row.get("combined") for row in rows),

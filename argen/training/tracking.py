@@ -16,7 +16,7 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..errors import InputError
-from ..records import SCORES, content_hash
+from ..records import SCORES, content_hash, row_prompt
 from .checkpoints import read_log
 
 
@@ -119,5 +119,8 @@ def _table(completions):
     "A table of completions"
     import wandb
 
-    rows = [[row.get(column) for column in _COLUMNS] for row in completions]
+    rows = []
+    for completion in completions:
+        row = {**completion, "prompt": row_prompt(completion)}
+        rows.append([row.get(column) for column in _COLUMNS])
     return wandb.Table(columns=_COLUMNS, data=rows)

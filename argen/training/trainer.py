@@ -19,12 +19,18 @@ from statistics import stdev
 
 from fastcore.basics import patch
 
+from argen.training.rewards import (
+    Rewards,
+    asked_scenario,
+    batch_metrics,
+    mean_present,
+)
+
 from ..files import append_jsonl
-from ..records import Scenario, Scores
+from ..records import Scores
 from .checkpoints import read_log
 from .missing import TrainingStopped, _is_missing
 from .monitoring import alarms, watch
-from .rewards import Rewards, batch_metrics, mean_present
 
 
 # %% ../../nbs/training/09_trainer.ipynb #48971aca
@@ -96,7 +102,7 @@ class _HidesJudgeLatency:
         ids = list(ended.values())
         texts = self.processing_class.batch_decode(ids, skip_special_tokens=True)
         rows = [self._batch[row] for row in ended]
-        asked = [Scenario(row["question"], row["tier"], row["scope"]) for row in rows]
+        asked = [asked_scenario(row) for row in rows]
         pairs = self.rewards.pairs(asked, texts, ids)
         self.rewards.judge.start(pairs)
 

@@ -18,7 +18,7 @@ from ..figures import figure, styled
 from ..judge.contract import judge_name, judge_pairs
 from ..judge.judges import make_judge, offline_judge
 from ..policy import PUBLISHED, Policy, score
-from ..records import PRINCIPLES, Response, Scenario
+from ..records import PRINCIPLES, Response, Scenario, row_prompt
 from ..statistics.differences import PairedDifference, paired_difference
 from ..statistics.intervals import Resampling
 from ..statistics.repeats import BestOfMany, best_of_many
@@ -66,7 +66,7 @@ def judge_rows(
     "Judge the responses of an evaluation"
     pairs = []
     for row in rows:
-        scenario = Scenario(row["prompt"], row["tier"], row["scope"])
+        scenario = Scenario(row_prompt(row), row["tier"], row["scope"])
         ending = {"finish_reason": row["finish_reason"], "error": row.get("error")}
         response = Response(row["response"], **ending)
         pairs.append((scenario, response))
@@ -91,6 +91,7 @@ def recall(
     if not rows:
         return
     frame = pd.DataFrame(rows).astype({"reward": float, "witness": float})
+    frame["prompt"] = [row_prompt(row) for row in rows]
     for step, seen in frame.groupby("step"):
         means = seen.groupby("prompt")[["reward", "witness"]].mean()
         self.steps = sorted({*self.steps, int(step)})

@@ -448,7 +448,7 @@ function drawItem() {
   );
   asked.lastChild.lastChild.id = "next";
   const texts = make("div", { classes: "texts" }, [
-    words("What the patient wrote", item.prompt),
+    words(item.turns ? "The conversation" : "What the patient wrote", item.prompt),
     make("div", { classes: "responses" }, responses),
   ]);
   main.replaceChildren(
