@@ -101,6 +101,20 @@ def _default_models() -> dict[str, str]:
 # %% ../nbs/core/01_settings.ipynb #srv00005
 JUDGE_MODELS = _default_models()  # Service → model that judges
 
+# %% ../nbs/core/01_settings.ipynb #srv00083
+EFFORTS = ("none", "low", "medium", "high")
+
+
+def check_effort(
+    effort: str | None,  # `None`: as the model likes
+):
+    "`InputError` for an effort that no model can be told"
+    if effort is not None and effort not in EFFORTS:
+        raise InputError(
+            f"`reasoning_effort={effort!r}` is not one of {', '.join(EFFORTS)}"
+        )
+
+
 # %% ../nbs/core/01_settings.ipynb #7cfd2be1
 SYSTEM_PROMPTS = {
     "BASIC": "You are a helpful healthcare assistant.",
@@ -285,6 +299,7 @@ RANGES = {  # Parameter → the numbers that it may have
     "price": Range(0, 1_000_000),
     # How a judge is asked, and what responses are worth
     "max_text": Range(1, 100_000_000, whole=True),
+    "max_reply_tokens": _count,
     "max_asks": Range(1, 100, whole=True),
     "max_calls": Range(0, 1_000_000_000, whole=True),
     "max_cost": Range(0, 1_000_000_000),
@@ -297,8 +312,6 @@ RANGES = {  # Parameter → the numbers that it may have
     "fail_threshold": _share,
     "risk_threshold": _share,
     "duplicate_threshold": _positive_share,
-    "multi_turn_share": _share,
-    "max_turns": Range(2, 6, whole=True),
     # Comparison and audit
     "per_class": _count,
     # Labels by people

@@ -19,6 +19,7 @@ from argen.settings import (
     DATASETS,
     DEFAULT_GENERATION_MODEL,
     DEFAULT_MODEL_ID,
+    EFFORTS,
     GRPO_CONFIG,
     GRPO_OPTIONAL,
     GRPO_PRESETS,
@@ -52,15 +53,24 @@ def _settings(function, names, arguments):
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #ed0db525
-_JUDGE = ["mode", "principles", "include_reasoning", "max_calls", "max_cost"]
+_JUDGE = [
+    "mode",
+    "principles",
+    "include_reasoning",
+    "batch_size",
+    "max_reply_tokens",
+    "max_calls",
+    "max_cost",
+]
 _SERVICE = ["max_concurrency", "timeout", "price"]
+_JUDGE_ONLY = [*_JUDGE, "judge_reasoning_effort"]  # As the options call them
 
 
 def _add_judge_options(parser):
     "Options of who judges, and how a language model is asked to"
     from argen.judge.judges import make_judge
 
-    judges = "offline (rules, needs no key), openai, gemini, openai:MODEL, gemini:MODEL"
+    judges = "offline (rules, needs no key), openai, gemini, anthropic, openai:MODEL, …"
     add_options(
         parser,
         "judge",
@@ -89,6 +99,14 @@ def _add_model_judge_options(parser):
         _JUDGE,
         mode={"flag": "--eval-mode", "choices": ["individual", "batch"]},
         principles={"choices": ["together", "apart"]},
+        batch_size={"flag": "--judge-batch-size"},
+        max_reply_tokens={"flag": "--judge-max-tokens"},
+    )
+    parser._action_groups[-1].add_argument(
+        "--judge-reasoning-effort",
+        choices=list(EFFORTS),
+        default=argparse.SUPPRESS,
+        help="how much a judge that reasons does so; by default as it likes",
     )
     add_options(
         parser,
@@ -101,9 +119,11 @@ def _add_model_judge_options(parser):
 
 def _model_settings(arguments, names):
     "These options and those of a service, as Python takes them"
-    settings = _given(arguments, [*names, *_SERVICE])
+    settings = _given(arguments, [*names, *_SERVICE, "judge_reasoning_effort"])
     if "price" in settings:
         settings["price"] = tuple(settings["price"])
+    if "judge_reasoning_effort" in settings:
+        settings["reasoning_effort"] = settings.pop("judge_reasoning_effort")
     return settings
 
 
@@ -112,7 +132,7 @@ def _judge_settings(arguments):
     "What `make_judge` takes beside the name"
     settings = _model_settings(arguments, [*_JUDGE, "store"])
     if settings and _judge_name(arguments) == "offline":
-        name = next(iter(settings))
+        name = next(iter(settings)).replace("reasoning", "judge_reasoning")
         raise InputError(
             f"`{name}`: only a language model uses it; name one, such as"
             " `judge='openai'`, or leave it out"
@@ -186,6 +206,7 @@ _RESPONSES = [
     "seed",
     "epochs",
     "limit",
+    "reasoning_effort",
 ]
 _TRIED = 5  # Scenarios of a quick try
 
@@ -202,6 +223,7 @@ def _add_response_options(parser):
         evaluate,
         [name for name in _RESPONSES if name not in ("epochs", "limit")],
         system_prompt={"help": f"{prompts}, or a text of your own"},
+        reasoning_effort={"choices": list(EFFORTS)},
     )
     group = parser.add_argument_group("how many")
     group.add_argument(
@@ -266,6 +288,8 @@ def _response_settings(arguments, **more):
     settings = _settings(evaluate, _RESPONSES, arguments) | more
     for name in "epochs", "generation_batch_size":
         del settings[name]
+    if settings["reasoning_effort"] is None:
+        del settings["reasoning_effort"]
     return settings
 
 
@@ -631,7 +655,7 @@ def _check_evaluate(arguments):
         reason = "the responses exist already; leave it out with `path`"
         _refuse(arguments, ["model", *_RESPONSES], reason)
     if "rescore" in given:
-        unused = ["compare_eval_modes", "judge", "store", *_JUDGE, *_SERVICE]
+        unused = ["compare_eval_modes", "judge", "store", *_JUDGE_ONLY, *_SERVICE]
         reason = "with `rescore` no judge is asked; leave it out"
         _refuse(arguments, unused, reason)
     if "compare_eval_modes" in given:
@@ -917,7 +941,7 @@ def _compare_results(arguments):
     from argen.comparison.comparing import compare
 
     reason = "results are finished; it goes with `models`"
-    unused = ["scenarios", *_RESPONSES, *_SIDE_BY_SIDE, *_JUDGE, *_SERVICE]
+    unused = ["scenarios", *_RESPONSES, *_SIDE_BY_SIDE, *_JUDGE_ONLY, *_SERVICE]
     _refuse(arguments, [*unused, "judge", "store"], reason)
     rescored = _given(arguments, ["rescore", "policy", *_POLICY])
     comparison = compare(
@@ -1083,7 +1107,7 @@ def _audit_labeler(arguments):
     from argen.files import write_text
 
     asked = [name for name in _AUDIT if name != "output_dir"]
-    unused = ["probes", *asked, "require", *_JUDGE]
+    unused = ["probes", *asked, "require", *_JUDGE_ONLY]
     _refuse(arguments, unused, "it goes with a judge; leave it out with `labeler`")
     settings = _model_settings(arguments, [])
     text = label_report(audit_labeler(arguments.labeler, **settings))

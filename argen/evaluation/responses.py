@@ -59,6 +59,7 @@ class GenerationSettings:
     seed: int = 0  # Of the sampling of a model that runs here; a service has none
     epochs: int = 1  # Responses to each scenario
     limit: int | None = None  # Only the first so many scenarios
+    reasoning_effort: str | None = None  # As for `evaluate`
 
     def __post_init__(self):
         "Refuse numbers out of their range"
@@ -343,6 +344,7 @@ def _chat_model(name, settings):
         name,
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
+        reasoning_effort=settings.reasoning_effort,
         **more,
     )
 
@@ -361,6 +363,15 @@ def _note_other_models(config, responses):
     names = {response.answered_by for response in responses} - {None}
     if names:
         config["answered_by"] = ", ".join(sorted(names))
+
+
+def _note_left_to_server(config, responses):
+    "Record which sampling settings the server took from itself"
+    left = set()
+    for response in responses:
+        left.update(response.sampling.get("left_to_server", ()))
+    if left:
+        config["left_to_server"] = sorted(left)
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #4cba04ce
@@ -398,6 +409,7 @@ def collect_responses(
         )
     _note_smaller_batches(config, responses)
     _note_other_models(config, responses)
+    _note_left_to_server(config, responses)
     asked = [scenario for scenario in scenarios for _ in range(epochs)]
     return ResponseSet(
         config=config,

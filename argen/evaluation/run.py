@@ -161,6 +161,9 @@ def evaluate(
     output_dir: str | Path | None = None,
     limit: int | None = None,  # Only the first so many scenarios
     epochs: int = 1,  # Responses to each scenario
+    # How much a model that reasons does so: 'none', 'low', 'medium' or 'high'; by
+    # default as it likes
+    reasoning_effort: str | None = None,
     # Called as `progress(stage, done, total)`; by default draws bars
     progress: Callable = DEFAULT_PROGRESS,
 ) -> Evaluation:  # Raises `InputError` for a file, model or judge that can't be used
@@ -173,6 +176,7 @@ def evaluate(
         seed=seed,
         epochs=epochs,
         limit=limit,
+        reasoning_effort=reasoning_effort,
     )
     scenarios = scorable_scenarios(scenarios, limit)
     if output_dir:

@@ -44,8 +44,8 @@ _OPTIONS = {option.name for option in fields(JudgeOptions)}
 
 
 def make_judge(
-    # 'offline', 'openai', 'gemini', 'openai:MODEL', 'gemini:MODEL', or a callable
-    # from pairs to verdicts
+    # 'offline', 'openai', 'gemini', 'anthropic', one of these with a model, such as
+    # 'openai:MODEL', or a callable from pairs to verdicts
     judge: str | Callable = "offline",
     mode: str = "individual",  # Or 'batch': several responses in one request
     *,
@@ -53,10 +53,13 @@ def make_judge(
     store: str | Path | VerdictStore | None = None,
     # Of a language model: the fields of `JudgeOptions` (`principles`, `batch_size`,
     # `include_reasoning`, `max_asks`, `max_calls`, `max_cost`, `rubric`) and the
-    # settings of its chat model (`price`, `base_url`, `max_concurrency`, `timeout`, …)
+    # settings of its chat model (`price`, `base_url`, `max_concurrency`, `timeout`,
+    # `reasoning_effort`, …)
     **settings,
 ) -> Callable:  # `InputError` for an unknown name or setting, and for a missing key
     "A judge from its name; a callable is taken as it is"
+    if "max_tokens" in settings:
+        settings["max_reply_tokens"] = settings.pop("max_tokens")
     given = {name: settings[name] for name in settings if name in _OPTIONS}
     chat = {name: settings[name] for name in settings if name not in _OPTIONS}
     unknown = sorted(chat.keys() - chat_settings(RemoteChat))
@@ -84,8 +87,7 @@ def _chat_model(judge, options, settings):
             f"{', '.join(JUDGE_MODELS)}, a model such as {example}, "
             "or a callable of your own"
         )
-    per_verdict = 600 if options.include_reasoning else 400
-    max_tokens = 1024 + per_verdict * options.responses_per_request
+    max_tokens = options.reply_limit(options.responses_per_request)
     model = name.model or JUDGE_MODELS[name.service]
     settings = {"temperature": 0, "max_tokens": max_tokens} | settings
     return make_chat(f"{name.service}:{model}", **settings)

@@ -49,6 +49,8 @@ class JudgeOptions:
     principles: str = "together"  # All three in one request, or 'apart': one each
     batch_size: int = 8  # Responses in a request, in batch mode
     include_reasoning: bool = False  # Ask for a sentence of reasoning as well
+    # Longest reply, in tokens; by default by the number of responses in a request
+    max_reply_tokens: int | None = None
     max_asks: int = 3  # How often a response is asked about while replies are broken
     max_calls: int | None = None  # Stop after so many requests
     # Stop before more than this is spent, attempts paid in vain aside; needs a price
@@ -62,6 +64,14 @@ class JudgeOptions:
     def responses_per_request(self) -> int:
         "How many responses a request holds at first"
         return self.batch_size if self.mode == "batch" else 1
+
+    def reply_limit(
+        self,
+        n_items: int,  # Responses in a request
+    ) -> int:
+        "The longest reply to a request, in tokens"
+        per_verdict = 600 if self.include_reasoning else 400
+        return self.max_reply_tokens or 1024 + per_verdict * n_items
 
     def __post_init__(self):
         "Refuse values that can't be"
@@ -94,9 +104,12 @@ class JudgeUsage:
     judged: int = 0  # Pairs that it was given
     from_store: int = 0  # Of these, known from the store alone
     asked: int = 0  # Requests that were answered, well or badly
+    attempts: int = 0  # How often the service was asked for them
     asked_again: int = 0  # Of these, for what an earlier reply lacked
     prompt_tokens: int = 0  # In all requests
     completion_tokens: int = 0  # In all replies
+    reasoning_tokens: int = 0  # Of these, spent on reasoning
+    cached_tokens: int = 0  # Of the requests', read from the service's cache
     cost: float | None = None  # In the currency of the price; `None` without one
     missing: dict = field(default_factory=dict)  # Kind of reason → pairs, if any lack
 
@@ -119,8 +132,11 @@ def add(
     self.from_store += part.from_store
     self.asked += part.asked
     self.asked_again += part.asked_again
+    self.attempts += part.attempts
     self.prompt_tokens += part.prompt_tokens
     self.completion_tokens += part.completion_tokens
+    self.reasoning_tokens += part.reasoning_tokens
+    self.cached_tokens += part.cached_tokens
     if self.cost is not None:
         self.cost += part.cost or 0.0
     self.missing = dict(Counter(self.missing) + Counter(part.missing))
@@ -195,7 +211,14 @@ def _settings(self: LLMJudge) -> dict:
         "batch_size": self.options.responses_per_request,
         "temperature": self.chat.sampling.get("temperature"),
         "own_address": getattr(self.chat, "place", None) or False,
+        **_effort(self.chat),
     }
+
+
+def _effort(chat):
+    "How much a judge that reasons was told to, if it was"
+    effort = getattr(chat, "reasoning_effort", None)
+    return {} if effort is None else {"reasoning_effort": effort}
 
 
 @patch
@@ -241,6 +264,7 @@ class _Item:
     parts: dict = field(default_factory=dict)  # Principle → fields
     reasons: dict = field(default_factory=dict)  # Principle → what was wrong last time
     closed: set = field(default_factory=set)  # Principles that are no use to ask again
+    cut_short: bool = False  # Was a reply's limit spent on reasoning?
 
     def open(
         self,
@@ -323,6 +347,7 @@ class _Job:
 
     items: dict  # Id → item
     question: _Question
+    max_tokens: int  # Longest reply
     worst: float  # The most that one attempt can cost
 
 
@@ -332,10 +357,19 @@ def _jobs(self: LLMJudge, items, size):
     jobs = []
     for question in self.questions:
         waiting = [item for item in items if item.open(question.principles)]
-        for some in chunked(waiting, size):
+        longer = [item for item in waiting if item.cut_short]
+        usual = [item for item in waiting if not item.cut_short]
+        for some in [*chunked(usual, size), *chunked(longer, 1)]:
+            limit = self.options.reply_limit(len(some))
+            if some[0].cut_short:
+                limit *= _LONGER
             named = dict(zip(draw_ids(len(some)), some))
-            jobs.append(_Job(named, question, self._worst(question, some)))
+            worst = self._worst(question, some, limit)
+            jobs.append(_Job(named, question, limit, worst))
     return jobs
+
+
+_LONGER = 4  # Times the limit that was spent on reasoning
 
 
 def _system_text(question, items):
@@ -345,13 +379,12 @@ def _system_text(question, items):
 
 
 @patch
-def _worst(self: LLMJudge, question, items):
+def _worst(self: LLMJudge, question, items, max_tokens):
     "The most that one attempt at a request can cost; 0 without a price"
     size = len(_system_text(question, items))
     for item in items:
         size += len((item.prompt + item.response).encode("utf-8", "replace")) + 200
-    longest = self.chat.sampling.get("max_tokens") or 4096
-    return self.ledger.cost_of(size / 2, longest) or 0.0
+    return self.ledger.cost_of(size / 2, max_tokens) or 0.0
 
 
 # %% ../../nbs/judge/04_llm.ipynb #88031f0f
@@ -372,29 +405,39 @@ def most_cost(
     text: str,  # A response
 ) -> float:  # 0 without a price
     "The most that judging one response can cost, if each question is asked once"
-    items = [_Item(prompt, text, "")]
-    return sum(self._worst(question, items) for question in self.questions)
+    items, limit = [_Item(prompt, text, "")], self.options.reply_limit(1)
+    return sum(self._worst(question, items, limit) for question in self.questions)
 
 
 # %% ../../nbs/judge/04_llm.ipynb #3d0c42e7
 @patch
 def _run(self: LLMJudge, jobs, again):
     "Send `jobs` while the budget lasts; returns why it stopped early, or `None`"
-    waiting = deque(jobs)
-    while waiting:
-        before = len(waiting)
-        try:
-            self._send(waiting, again)
-        except sqlite3.Error as error:
-            return f"store: {error}"
-        if len(waiting) == before:
-            return f"budget: {self.budget}"
+    by_limit = {}
+    for job in jobs:
+        by_limit.setdefault(job.max_tokens, deque()).append(job)
+    for limit, waiting in by_limit.items():
+        chat = _limited(self.chat, limit)
+        while waiting:
+            before = len(waiting)
+            try:
+                self._send(chat, waiting, again)
+            except sqlite3.Error as error:
+                return f"store: {error}"
+            if len(waiting) == before:
+                return f"budget: {self.budget}"
     return None
+
+
+def _limited(chat, max_tokens):
+    "The chat model with this limit, if it can be given one"
+    change = getattr(chat, "with_max_tokens", None)
+    return change(max_tokens) if change else chat
 
 
 # %% ../../nbs/judge/04_llm.ipynb #517817fb
 @patch
-def _send(self: LLMJudge, waiting, again):
+def _send(self: LLMJudge, chat, waiting, again):
     "Take jobs off `waiting` while the budget holds them, and use each reply"
     under_way = {}  # Number of the request → its job
 
@@ -416,7 +459,7 @@ def _send(self: LLMJudge, waiting, again):
             self._take(job, reply, again)
 
     try:
-        for _ in self.chat.stream(requests(), keep):
+        for _ in chat.stream(requests(), keep):
             pass
     finally:
         # Those under way when a stream breaks off may be billed
@@ -444,6 +487,9 @@ def _take(self: LLMJudge, job, reply, again):
     part = JudgeUsage(asked=int(asked), asked_again=int(asked and again), cost=cost)
     part.prompt_tokens = reply.prompt_tokens or 0
     part.completion_tokens = reply.completion_tokens or 0
+    part.reasoning_tokens = reply.reasoning_tokens or 0
+    part.cached_tokens = getattr(reply, "cached_tokens", None) or 0
+    part.attempts = getattr(reply, "attempts", 1)
     self.usage.add(part)
     self.budget.settle(job.worst, cost or 0.0, asked)
     if not asked:
@@ -478,6 +524,17 @@ def _cost(self: LLMJudge, job, reply):
     return max(by_tokens, billed)
 
 
+# %% ../../nbs/judge/04_llm.ipynb #srv00070
+def _with_remedy(error, job):
+    "A reason, and what helps where it is known"
+    if error != UNFINISHED:
+        return error
+    return (
+        f"{error}: the reply's limit of {job.max_tokens} tokens was spent on it; give "
+        "a larger `max_reply_tokens`, or a lower `reasoning_effort`"
+    )
+
+
 # %% ../../nbs/judge/04_llm.ipynb #3f50d1a9
 _ENDINGS = {"length": "cut off: ", "content_filter": "refused: "}
 
@@ -499,11 +556,13 @@ def _read(self: LLMJudge, job, reply):
     "Item id → principle → its fields, or why there are none"
     principles = job.question.principles
     if reply.error is not None:
-        again = reply.finish_reason == "refusal" or reply.error == UNFINISHED
-        if len(job.items) == 1 and not again:
-            for item in job.items.values():
+        is_unfinished = reply.error == UNFINISHED
+        again = reply.finish_reason == "refusal" or is_unfinished
+        for item in job.items.values():
+            if (len(job.items) == 1 and not again) or item.cut_short:
                 item.closed.update(principles)
-        failed = PrincipleVerdict(reason=reply.error)
+            item.cut_short = item.cut_short or is_unfinished
+        failed = PrincipleVerdict(reason=_with_remedy(reply.error, job))
         return {name: dict.fromkeys(principles, failed) for name in job.items}
     most = self.options.max_text
     verdicts = read_verdicts(reply.text[:most], list(job.items), principles)

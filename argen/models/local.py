@@ -26,6 +26,7 @@ from argen.settings import (
     DEFAULT_MODEL_ID,
     JUDGE_MODELS,
     cache_dir,
+    check_effort,
     check_numbers,
 )
 
@@ -291,6 +292,9 @@ class LocalChat:
     batch_size: int = 16  # Conversations generated together
     seed: int = 0  # Repeats the sampling of the same conversations and batch size
     device: str | None = None  # By default a GPU when there is one
+    # How much to reason: 'none', 'low', 'medium' or 'high', for chat templates that
+    # take it; `None` leaves it to them
+    reasoning_effort: str | None = None
 
     def __post_init__(self):
         check_numbers(**vars(self))
@@ -298,6 +302,9 @@ class LocalChat:
         self.model = self.tokenizer = None
         settings = ("temperature", "top_p", "max_tokens", "seed", "batch_size")
         self.sampling = {key: getattr(self, key) for key in settings}
+        check_effort(self.reasoning_effort)
+        if self.reasoning_effort is not None:
+            self.sampling["reasoning_effort"] = self.reasoning_effort
 
     def __repr__(self):
         return f"LocalChat({self.name!r}, {self.sampling})"
@@ -386,6 +393,26 @@ def _generate_or_halve(self: LocalChat, texts) -> list[Response] | None:
     clear_device_cache(garbage_collection=True)
 
 
+# %% ../../nbs/models/03_local.ipynb #srv00081
+@patch
+def _template_settings(self: LocalChat) -> dict:
+    "What tells the chat template how much to reason; `InputError` where nothing does"
+    effort = self.reasoning_effort
+    if effort is None:
+        return {}
+    template = str(self.tokenizer.chat_template)
+    choices = {"enable_thinking": effort != "none", "reasoning_effort": effort}
+    known = {name: choices[name] for name in choices if name in template}
+    if "enable_thinking" not in known and effort == "none":
+        known = {}  # A level can't switch it off
+    if not known:
+        raise InputError(
+            f"`reasoning_effort={effort!r}`: the chat template of {self.name} can't be "
+            "told so; leave it out"
+        )
+    return known
+
+
 # %% ../../nbs/models/03_local.ipynb #b052f273
 @patch
 def __call__(
@@ -400,8 +427,9 @@ def __call__(
     if self.model is None:
         self.model, self.tokenizer = load_model(self.name, self.device)
     template = self.tokenizer.apply_chat_template
+    effort = self._template_settings()
     texts = [
-        template(messages, tokenize=False, add_generation_prompt=True)
+        template(messages, tokenize=False, add_generation_prompt=True, **effort)
         for messages in conversations
     ]
     longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
