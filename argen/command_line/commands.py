@@ -1295,6 +1295,50 @@ class Command:
         return self.help[0].upper() + self.help[1:]
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #srv00091
+_CHECK = ["timeout", "price", "max_tokens", "reasoning_effort"]
+
+
+def _add_check_options(parser):
+    "Options of `argen check`"
+    from argen.models.remote import RemoteChat
+
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="openai:NAME, gemini:NAME, anthropic:NAME, smollm2, a folder, … (default:"
+        " the default model of each service whose key is set)",
+    )
+    add_options(
+        parser,
+        "how it is asked",
+        RemoteChat,
+        _CHECK,
+        price={"nargs": 2, "type": float, "metavar": ("IN", "OUT")},
+        max_tokens={"default": 1024},
+        reasoning_effort={"choices": list(EFFORTS)},
+    )
+
+
+def _check(arguments, progress):
+    "Run `argen check`"
+    from argen.models.check import check_model, checkable_models
+
+    models = arguments.models or checkable_models()
+    if not models:
+        raise InputError(
+            "no key of a service is set; set OPENAI_API_KEY, GEMINI_API_KEY or "
+            "ANTHROPIC_API_KEY, or name a model that runs here, such as smollm2"
+        )
+    settings = _given(arguments, _CHECK)
+    if "price" in settings:
+        settings["price"] = tuple(settings["price"])
+    checks = [check_model(name, **settings) for name in models]
+    text = "\n\n".join(check._repr_markdown_() for check in checks)
+    return Result(text, failed=not all(check.usable for check in checks))
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #e46ec52c
 COMMANDS = {
     "demo": Command(
@@ -1338,6 +1382,12 @@ COMMANDS = {
         _audit,
         replaces=None,
         help="what a judge sees and what it doesn't",
+    ),
+    "check": Command(
+        _add_check_options,
+        _check,
+        replaces=None,
+        help="whether a model can be used: key, name, structured output, price",
     ),
     "label plan": Command(
         _add_label_plan_options,
