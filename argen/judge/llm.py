@@ -515,7 +515,9 @@ def _cost(self: LLMJudge, job, reply):
     "What a request cost, or may have cost; `None` without a price"
     if self.ledger.price is None:
         return None
-    by_tokens = self.ledger.cost_of(reply.prompt_tokens, reply.completion_tokens)
+    cached = getattr(reply, "cached_tokens", None) or 0
+    spent = reply.prompt_tokens, reply.completion_tokens, cached
+    by_tokens = self.ledger.cost_of(*spent)
     if by_tokens is None:
         by_tokens = 0.0 if reply.error else job.worst
     billed = getattr(reply, "cost", None)

@@ -25,15 +25,20 @@ class Price(NamedTuple):
     "What a million tokens cost, in any currency"
 
     prompt: float  # Of a request
-    completion: float  # Of a response
+    completion: float  # Of a response, reasoning included
+    # Of what a service reads from its cache; `None`: as the rest of a request
+    cached: float | None = None
 
     def cost_of(
         self,
         prompt_tokens: int,  # Tokens of requests
         completion_tokens: int,  # Tokens of responses
+        cached_tokens: int = 0,  # Of the requests', those read from the cache
     ) -> float:
         "What so many tokens cost"
         total = self.prompt * prompt_tokens + self.completion * completion_tokens
+        if self.cached is not None:
+            total -= (self.prompt - self.cached) * cached_tokens
         return total / 1e6
 
 
@@ -47,28 +52,34 @@ class Usage:
     retries: int = 0  # Attempts after the first
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0  # Of the responses', as far as a service says
+    cached_tokens: int = 0  # Of the requests', read from the service's cache
     uncounted: int = 0  # Attempts that may be billed, with an unknown number of tokens
     # Wall clock, from each stream's first request to its last response
     seconds: float = 0.0
-    price: Price | None = None  # Given as a pair, or as a `Price`
+    # Given as a pair, three numbers with that of cached tokens, or a `Price`
+    price: Price | None = None
     # Models that the service says responded, where they are others than asked for
     answered_by: list[str] = field(default_factory=list, repr=False)
 
     def __post_init__(self):
         if self.price is not None:
             require(
-                len(self.price) == 2,
-                "`price` is two numbers, (prompt, completion), per million tokens",
+                len(self.price) in (2, 3),
+                "`price` is two numbers, (prompt, completion), per million tokens, or "
+                "three with that of cached ones",
             )
-            check_numbers(price=tuple(self.price))
             self.price = Price(*self.price)
+            prompt, completion, cached = self.price
+            check_numbers(price=(prompt, completion, cached or 0))
 
     @property
     def cost(self) -> float | None:
         "What it cost; `None` without a price, or when some tokens are not known"
         if self.uncounted:
             return None
-        return self.cost_of(self.prompt_tokens, self.completion_tokens)
+        spent = self.prompt_tokens, self.completion_tokens, self.cached_tokens
+        return self.cost_of(*spent)
 
 
 # %% ../../nbs/models/08_costs.ipynb #299b6041
@@ -77,11 +88,12 @@ def cost_of(
     self: Usage,
     prompt_tokens: int | None,  # `None`: not known
     completion_tokens: int | None,  # `None`: not known
+    cached_tokens: int = 0,  # Of the requests'
 ) -> float | None:  # `None` without a price, or for an unknown number of tokens
     "What so many tokens cost"
     if None in (self.price, prompt_tokens, completion_tokens):
         return None
-    return self.price.cost_of(prompt_tokens, completion_tokens)
+    return self.price.cost_of(prompt_tokens, completion_tokens, cached_tokens)
 
 
 @patch
@@ -90,7 +102,10 @@ def add(
     response: Response,  # Its token counts may be `None`
 ) -> float | None:  # Its cost
     "Count the tokens of one response"
-    cost = self.cost_of(response.prompt_tokens, response.completion_tokens)
+    cached = getattr(response, "cached_tokens", None) or 0
+    cost = self.cost_of(response.prompt_tokens, response.completion_tokens, cached)
+    self.reasoning_tokens += response.reasoning_tokens or 0
+    self.cached_tokens += cached
     if None in (response.prompt_tokens, response.completion_tokens):
         self.uncounted += 1
     else:
