@@ -258,6 +258,7 @@ class Summary:
     kept: Counter = field(default_factory=Counter)  # (kind, labeler) → rows kept
     repeats: Counter = field(default_factory=Counter)  # Earlier row → rows like it
     dropped: bool = False  # Were rows that repeat an earlier one set aside?
+    doubts: list[str] = field(default_factory=list)  # Why labels may mean little
 
     def disagreement(self):  # pandas DataFrame: rows compared, and that differ
         "How far other evaluators disagree with the labels given"
@@ -386,6 +387,7 @@ def _repr_markdown_(self: Summary):
         kept = [f"{kind} of {n} ({name})" for (kind, name), n in self.kept.items()]
         notes.append(f"kept: {', '.join(kept)}; `--relabel` gives them again")
     notes += [_disagrees(name, kinds) for name, kinds in self.others.items()]
+    notes += self.doubts
     if self.cost is not None:
         notes.append(f"cost {self.cost:.4f}")
     if self.rejected:
@@ -685,6 +687,35 @@ def _label_file(file: _File, progress) -> _Labels:
     return labels
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #srv00111
+_LOOKED_AT = 100  # Labels that are held against the rules, at most
+_FEWEST = 20  # Below, labels that are all the same say little
+_ALIKE = 0.85  # Share of one label from which they hardly vary; tiers are to be mixed
+_APART = 0.1  # How much smaller its share by the rules must be
+
+
+def _doubts(prompts, labels: _Labels) -> list[str]:
+    "Warnings about labels that hardly vary"
+    from argen.offline.classifier import classify
+
+    some = prompts[:: max(1, len(prompts) // _LOOKED_AT)][:_LOOKED_AT]
+    if len(some) < _FEWEST:
+        return []
+    ruled = dict(zip(_KINDS, zip(*classify(some))))
+    doubts = []
+    for kind, now in labels.by_kind().items():
+        label, count = Counter(now[prompt] for prompt in some).most_common(1)[0]
+        by_rules = ruled[kind].count(label)
+        most_alike = count >= _ALIKE * len(some)
+        if most_alike and by_rules <= count - _APART * len(some):
+            doubts.append(
+                f"**{kind} {label} for {count} of {len(some)}**, where the rules find "
+                f"it in {by_rules}: a labeler that says the same to everything labels "
+                "nothing; read some, or take another `evaluator`"
+            )
+    return doubts
+
+
 # %% ../../nbs/scenarios/08_processing.ipynb #c5ea7402
 def _process_file(file: _File, resume, progress) -> Summary:
     "The three stages over one file"
@@ -718,6 +749,7 @@ def _process_file(file: _File, resume, progress) -> Summary:
         kept=_count_kept(kept, labels),
         repeats=Counter(file.repeats.values()),
         dropped=file.drop_duplicates,
+        doubts=_doubts(prompts, labels) if file.evaluator.labeler else [],
     )
 
 
