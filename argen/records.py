@@ -231,7 +231,7 @@ def _origin(response: Response) -> str:
     if response.completion_tokens is not None:
         about.append(f"{response.completion_tokens} tokens")
     if response.reasoning_tokens:
-        about.append(f"{response.reasoning_tokens} of them reasoning")
+        about.append(f"{response.reasoning_tokens} tokens of reasoning")
     if response.finish_reason == "length":
         about.append("cut off at its limit")
     return " · ".join(about)
