@@ -105,25 +105,28 @@ class Item:
         asked = self.messages or self.prompt
         return content_hash([self.kind, asked, *self.responses])
 
-    def row(self) -> dict:
-        "As JSON"
-        is_pair = self.kind == "pair"
-        models = {"models": list(self.models)}
-        responses = {"responses": list(self.responses)}
-        turns = {"messages": self.messages} if self.messages else {}
-        return {
-            "id": self.id,
-            "scenario_id": self.scenario_id,
-            "prompt_hash": self.prompt_hash,
-            "stratum": self.stratum,
-            **(models if is_pair else {"model": self.models[0]}),
-            "sample": self.sample,
-            "prompt": self.prompt,
-            **turns,
-            **(responses if is_pair else {"response": self.responses[0]}),
-            "hash": self.hash,
-            "repeat_of": self.repeat_of,
-        }
+
+# %% ../../nbs/labeling/00_plans.ipynb #463b1151
+@patch
+def row(self: Item) -> dict:
+    "As JSON"
+    is_pair = self.kind == "pair"
+    models = {"models": list(self.models)}
+    responses = {"responses": list(self.responses)}
+    turns = {"messages": self.messages} if self.messages else {}
+    return {
+        "id": self.id,
+        "scenario_id": self.scenario_id,
+        "prompt_hash": self.prompt_hash,
+        "stratum": self.stratum,
+        **(models if is_pair else {"model": self.models[0]}),
+        "sample": self.sample,
+        "prompt": self.prompt,
+        **turns,
+        **(responses if is_pair else {"response": self.responses[0]}),
+        "hash": self.hash,
+        "repeat_of": self.repeat_of,
+    }
 
 
 # %% ../../nbs/labeling/00_plans.ipynb #5d8ecb11

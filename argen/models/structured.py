@@ -35,6 +35,7 @@ def asked_data(
     return AskedData("the conversation, as JSON", json.dumps(messages))
 
 
+# %% ../../nbs/models/09_structured.ipynb #3bdd493b
 def fenced(
     # Item id → (patient's words or the `Transcript` of a conversation, response)
     items: Mapping[str, tuple[str, str]],
