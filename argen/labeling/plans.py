@@ -90,11 +90,6 @@ class Item:
     messages: Sequence[Mapping] | None = None  # All turns, if it is a conversation
 
     @property
-    def asked(self) -> str:
-        "What people see before the responses: the prompt, or the whole conversation"
-        return str(row_prompt(vars(self)))
-
-    @property
     def kind(self) -> str:
         "'single' or 'pair'"
         return KINDS[len(self.responses) - 1]
@@ -105,28 +100,32 @@ class Item:
         asked = self.messages or self.prompt
         return content_hash([self.kind, asked, *self.responses])
 
+    def row(self) -> dict:
+        "As JSON"
+        is_pair = self.kind == "pair"
+        models = {"models": list(self.models)}
+        responses = {"responses": list(self.responses)}
+        turns = {"messages": self.messages} if self.messages else {}
+        return {
+            "id": self.id,
+            "scenario_id": self.scenario_id,
+            "prompt_hash": self.prompt_hash,
+            "stratum": self.stratum,
+            **(models if is_pair else {"model": self.models[0]}),
+            "sample": self.sample,
+            "prompt": self.prompt,
+            **turns,
+            **(responses if is_pair else {"response": self.responses[0]}),
+            "hash": self.hash,
+            "repeat_of": self.repeat_of,
+        }
 
-# %% ../../nbs/labeling/00_plans.ipynb #463b1151
-@patch
-def row(self: Item) -> dict:
-    "As JSON"
-    is_pair = self.kind == "pair"
-    models = {"models": list(self.models)}
-    responses = {"responses": list(self.responses)}
-    turns = {"messages": self.messages} if self.messages else {}
-    return {
-        "id": self.id,
-        "scenario_id": self.scenario_id,
-        "prompt_hash": self.prompt_hash,
-        "stratum": self.stratum,
-        **(models if is_pair else {"model": self.models[0]}),
-        "sample": self.sample,
-        "prompt": self.prompt,
-        **turns,
-        **(responses if is_pair else {"response": self.responses[0]}),
-        "hash": self.hash,
-        "repeat_of": self.repeat_of,
-    }
+
+# %% ../../nbs/labeling/00_plans.ipynb #782341af
+@patch(as_prop=True)
+def asked(self: Item) -> str:
+    "What people see before the responses: the prompt, or the whole conversation"
+    return str(row_prompt(vars(self)))
 
 
 # %% ../../nbs/labeling/00_plans.ipynb #5d8ecb11

@@ -212,7 +212,7 @@ class _Decks:
     def proposals(self, slot, turns=1):
         "Scenarios of a kind, until every card has come twenty times"
         if turns > 1:
-            yield from self.talks(slot, turns)
+            yield from self.talk_proposals(slot, turns)
             return
         kind = slot.tier if slot.scope == "S0" else slot.scope
         if slot.tier == "A" and slot.rider:
@@ -228,7 +228,7 @@ class _Decks:
 
 # %% ../../nbs/offline/10_writer.ipynb #bb6f96eb
 @patch
-def talks(self: _Decks, slot, turns):
+def talk_proposals(self: _Decks, slot, turns):
     "Conversations of a kind, until every card has come twenty times"
     kind = "talk" if slot.scope == "S0" else slot.scope
     for _ in range(20 * len(self.kinds[kind])):
