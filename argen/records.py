@@ -123,6 +123,7 @@ class Scenario:
         return f"{heading}\n\n{quote_markdown(self.transcript)}"
 
 
+# %% ../nbs/core/03_records.ipynb #10c21260
 _SCENARIO_FIELDS = (  # In the order of a row
     "id",
     "prompt",

@@ -122,7 +122,7 @@ _TABLE = Template(
     autoescape=True,
 )
 
-
+# %% ../../nbs/jupyter/00_browse.ipynb #1491579f
 _TURN = Markup(
     '<p style="white-space:pre-wrap;margin:.3em 0"><strong>{}:</strong> {}</p>'
 )
@@ -139,6 +139,7 @@ def turns_html(
     return Markup().join(turns)
 
 
+# %% ../../nbs/jupyter/00_browse.ipynb #11610bde
 def shown(
     value,  # A value of a row
 ) -> str:

@@ -90,11 +90,6 @@ class Item:
     messages: Sequence[Mapping] | None = None  # All turns, if it is a conversation
 
     @property
-    def asked(self) -> str:
-        "What people see before the responses: the prompt, or the whole conversation"
-        return str(row_prompt(vars(self)))
-
-    @property
     def kind(self) -> str:
         "'single' or 'pair'"
         return KINDS[len(self.responses) - 1]
@@ -124,6 +119,13 @@ class Item:
             "hash": self.hash,
             "repeat_of": self.repeat_of,
         }
+
+
+# %% ../../nbs/labeling/00_plans.ipynb #782341af
+@patch(as_prop=True)
+def asked(self: Item) -> str:
+    "What people see before the responses: the prompt, or the whole conversation"
+    return str(row_prompt(vars(self)))
 
 
 # %% ../../nbs/labeling/00_plans.ipynb #5d8ecb11

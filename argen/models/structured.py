@@ -32,9 +32,11 @@ def asked_data(
     messages = getattr(prompt, "messages", None)
     if messages is None:
         return AskedData("what the patient wrote", prompt)
-    return AskedData("the conversation, as JSON", json.dumps(messages))
+    text = json.dumps(messages, ensure_ascii=False)
+    return AskedData("the conversation, as JSON", text)
 
 
+# %% ../../nbs/models/09_structured.ipynb #3bdd493b
 def fenced(
     # Item id → (patient's words or the `Transcript` of a conversation, response)
     items: Mapping[str, tuple[str, str]],

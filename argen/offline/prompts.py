@@ -534,6 +534,7 @@ def _with_replies(self: PromptWriter, texts, added_turn):
     return messages
 
 
+# %% ../../nbs/offline/09_prompts.ipynb #77258b45
 @patch
 def outside_talk(
     self: PromptWriter,

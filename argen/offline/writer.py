@@ -209,21 +209,10 @@ class _Decks:
         self.riders = _deal(tables.cards["S3"], rng)
         self.writer = PromptWriter(tables, rng)
 
-    def talks(self, slot, turns):
-        "Conversations of a kind, until every card has come twenty times"
-        kind = "talk" if slot.scope == "S0" else slot.scope
-        for _ in range(20 * len(self.kinds[kind])):
-            card = next(self.decks[kind])
-            if slot.scope == "S0":
-                rider = next(self.riders) if slot.rider else None
-                yield self.writer.clinical_talk(card, slot.tier, turns, rider)
-            else:
-                yield self.writer.outside_talk(card, turns)
-
     def proposals(self, slot, turns=1):
         "Scenarios of a kind, until every card has come twenty times"
         if turns > 1:
-            yield from self.talks(slot, turns)
+            yield from self.talk_proposals(slot, turns)
             return
         kind = slot.tier if slot.scope == "S0" else slot.scope
         if slot.tier == "A" and slot.rider:
@@ -235,6 +224,20 @@ class _Decks:
                 yield self.writer.clinical(card, rider)
             else:
                 yield self.writer.outside(card)
+
+
+# %% ../../nbs/offline/10_writer.ipynb #bb6f96eb
+@patch
+def talk_proposals(self: _Decks, slot, turns):
+    "Conversations of a kind, until every card has come twenty times"
+    kind = "talk" if slot.scope == "S0" else slot.scope
+    for _ in range(20 * len(self.kinds[kind])):
+        card = next(self.decks[kind])
+        if slot.scope == "S0":
+            rider = next(self.riders) if slot.rider else None
+            yield self.writer.clinical_talk(card, slot.tier, turns, rider)
+        else:
+            yield self.writer.outside_talk(card, turns)
 
 
 # %% ../../nbs/offline/10_writer.ipynb #6a4d9e13

@@ -257,6 +257,7 @@ def _intended_scope(scenario) -> str | None:
     return scenario.scope or provenance.get("intended_scope")
 
 
+# %% ../../nbs/scenarios/07_generation.ipynb #6c7d74c9
 @dataclass(kw_only=True)
 class _SlotWriter:
     "A function as a writer, asked for one more of a kind at a time"
@@ -546,6 +547,7 @@ def _check_used(settings: _Settings, writer):
     )
 
 
+# %% ../../nbs/scenarios/07_generation.ipynb #9e7f2e5f
 def _talks(multi_turn_share, max_turns) -> dict:
     "What writers are told about conversations; nothing where there are none"
     if not multi_turn_share:
