@@ -182,7 +182,10 @@ def _reason(error: Exception) -> str:
 
 
 # %% ../nbs/core/02_files.ipynb #98f8109d
-def _row(line: bytes, where: str) -> dict:
+def parse_line(
+    line: bytes,  # UTF-8
+    where: str,  # File and line, for messages
+) -> dict:
     "One line as a row; `InputError` for a line that isn't one"
     try:
         row = _decode(line)
@@ -196,7 +199,9 @@ def _row(line: bytes, where: str) -> dict:
     return row
 
 
-def _open(path: Path):
+def open_file(
+    path: Path,  # As `user_path` gives it
+):  # Binary
     "A file open for reading bytes; `InputError` where there is none"
     try:
         return path.open("rb")
@@ -218,7 +223,7 @@ def read_jsonl(
 ) -> Iterator[tuple[int, dict]]:  # Line number, from 1, and row
     "Stream the rows of a JSONL file; `InputError` names file and line of a bad one"
     path = user_path(path)
-    with _open(path) as file:
+    with open_file(path) as file:
         lines = iter(lambda: file.readline(_LONGEST_LINE + 1), b"")
         for number, line in enumerate(lines, 1):
             require(
@@ -229,7 +234,7 @@ def read_jsonl(
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
-                yield number, _row(line, f"{path}:{number}")
+                yield number, parse_line(line, f"{path}:{number}")
 
 
 # %% ../nbs/core/02_files.ipynb #90a83751

@@ -24,13 +24,15 @@ __all__ = [
 # %% ../nbs/core/03_records.ipynb #59fd99f3
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from fastcore.basics import patch
 
 from .errors import InputError, require
-from .files import read_jsonl
+from .progress import DEFAULT_PROGRESS
+from .sources import USUAL_COLUMNS, Columns, read_rows, source_name
 from .tables import escape_markdown, markdown_table, quote_markdown
 
 # %% ../nbs/core/03_records.ipynb #796ce7bb
@@ -349,6 +351,15 @@ def content_hash(
 
 
 # %% ../nbs/core/03_records.ipynb #129a2f76
+def _spelled(label: str, name: str, allowed: dict) -> str:
+    "A label as argen writes it: 'A' for 'a', 'Tier A' or 'Emergent'"
+    words = " ".join(label.casefold().split()).removeprefix(f"{name} ")
+    for letter, title in allowed.items():
+        if words in (letter.casefold(), title):
+            return letter
+    return label
+
+
 def _label(
     row: dict,
     name: str,  # 'tier' or 'scope'
@@ -362,6 +373,7 @@ def _label(
     label, bound = value, ""
     if isinstance(value, str):
         label, _, bound = value.partition(":")
+        label = _spelled(label, name, allowed)
     known = ", ".join(allowed)
     require(
         isinstance(label, str) and label in allowed,
@@ -462,6 +474,23 @@ def _checked_hash(row: dict) -> str:
     return digest
 
 
+# %% ../nbs/core/03_records.ipynb #e3f3f401
+def checked_scenario(
+    row: dict,  # A JSON object with at least `prompt`
+) -> Scenario:  # Raises `InputError` that names no place
+    "Check one row and make it a `Scenario`"
+    row = _lay_turns(row)
+    digest = _checked_hash(row)
+    tier = _label(row, "tier", TIERS, digest)
+    scope = _label(row, "scope", SCOPES, digest)
+    known = {name: row.get(name) for name in _SCENARIO_FIELDS}
+    known |= {"tier": tier, "scope": scope}
+    if ":" in str(row.get("tier")):  # The label was bound to the prompt
+        known["prompt_hash"] = digest
+    extra = {name: row[name] for name in row if name not in known}
+    return Scenario(**known, extra=extra)
+
+
 # %% ../nbs/core/03_records.ipynb #1abcbea8
 def scenario_from_row(
     row: dict,  # A JSON object with at least `prompt`
@@ -469,18 +498,9 @@ def scenario_from_row(
 ) -> Scenario:
     "Check one row and make it a `Scenario`; `InputError` for what can't be one"
     try:
-        row = _lay_turns(row)
-        digest = _checked_hash(row)
-        tier = _label(row, "tier", TIERS, digest)
-        scope = _label(row, "scope", SCOPES, digest)
+        return checked_scenario(row)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    known = {name: row.get(name) for name in _SCENARIO_FIELDS}
-    known |= {"tier": tier, "scope": scope}
-    if ":" in str(row.get("tier")):  # The label was bound to the prompt
-        known["prompt_hash"] = digest
-    extra = {name: row[name] for name in row if name not in known}
-    return Scenario(**known, extra=extra)
 
 
 # %% ../nbs/core/03_records.ipynb #ee666fbf
@@ -501,22 +521,82 @@ class Scenarios(list):
         return f"{table}\n\n… and {hidden} more" if hidden > 0 else table
 
 
+# %% ../nbs/core/03_records.ipynb #e77f483a
+def stream_scenarios(
+    source,  # As `argen.sources.read_rows` takes it
+    columns: Columns = USUAL_COLUMNS,  # Which column each field is read from
+    **reading,  # `say` and `progress` of `read_rows`
+) -> Iterator[tuple[str, Scenario]]:  # Place, for messages, and scenario
+    "Stream and check scenarios; `InputError` names place and column"
+    for row in read_rows(source, columns, **reading):
+        if isinstance(row.values, Scenario):
+            yield row.place, row.values
+            continue
+        try:
+            scenario = checked_scenario(row.values)
+        except InputError as error:
+            raise row.explain(error) from None
+        yield row.place, scenario
+
+
+def short_place(
+    place: str,  # Of a row: source and line, or source and row
+) -> str:  # Such as 'line 3' or 'row 3'
+    "The place of a row within its source"
+    head, _, number = place.rpartition(":")
+    number = number.strip()
+    return f"line {number}" if head and number.isdecimal() else number
+
+
 # %% ../nbs/core/03_records.ipynb #7ae1f865
 def read_scenarios(
-    path: str | Path,  # JSONL file of scenarios
+    # A file (JSONL, JSON, CSV, TSV, Parquet, text), `hf:owner/name[:split]`, a pandas
+    # data frame, a `datasets.Dataset`, or a list of texts, dicts or scenarios
+    source,
+    *,
+    prompt_column: str | None = None,  # Column with the prompts
+    id_column: str | None = None,  # Column with the ids
+    tier_column: str | None = None,  # Column with the tiers
+    scope_column: str | None = None,  # Column with the scopes
+    # Column with conversations: a list of turns, or its JSON text
+    messages_column: str | None = None,
+    progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Scenarios:
-    "Read and check a scenario file; `InputError` names file and line of what is wrong"
+    """\
+    Read and check scenarios; columns are found by their usual names if not named
+
+    `InputError` names source, row and column of what is wrong.
+    """
+    columns = Columns(
+        prompt=prompt_column,
+        id=id_column,
+        tier=tier_column,
+        scope=scope_column,
+        messages=messages_column,
+    )
     scenarios = Scenarios()
     first_use = {}
-    for number, row in read_jsonl(path):
-        scenario = scenario_from_row(row, f"{path}:{number}")
+    for place, scenario in stream_scenarios(source, columns, progress=progress):
         if scenario.id is not None:
-            first = first_use.setdefault(str(scenario.id), number)
+            first = first_use.setdefault(str(scenario.id), place)
             require(
-                first == number,
-                f"{path}:{number}: id {scenario.id!r} is that of line {first}; "
+                first == place,
+                f"{place}: id {scenario.id!r} is that of {short_place(first)}; "
                 "give every scenario of a file an id of its own",
             )
         scenarios.append(scenario)
-    require(scenarios, f"{path}: no scenarios in it; write some with `argen generate`")
+    name = source_name(source)
+    require(scenarios, f"{name}: no scenarios in it; write some with `argen generate`")
     return scenarios
+
+
+# %% ../nbs/core/03_records.ipynb #b6d003e6
+def as_scenarios(
+    source,  # As `read_scenarios` takes it
+) -> Scenarios:
+    "Scenarios, read where they aren't made yet"
+    if isinstance(source, Iterable) and not isinstance(source, (str, Mapping)):
+        is_list = isinstance(source, (list, tuple))
+        if is_list and all(isinstance(item, Scenario) for item in source):
+            return Scenarios(source)
+    return read_scenarios(source)
