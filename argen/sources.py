@@ -246,6 +246,8 @@ def _laid(values: dict, columns: dict) -> dict:
     for name, column in columns.items():
         if column in values:
             row[name] = values[column]
+        elif name == "prompt":  # A blank cell
+            row[name] = ""
     if isinstance(row.get("messages"), str):
         row["messages"] = _from_text(row["messages"], "messages")
     if isinstance(row.get("messages"), list):
@@ -686,6 +688,14 @@ def say(
     print(f"argen: {text}", file=sys.stderr)
 
 
+def _is_json(source) -> bool:
+    "Is this a file of JSON, in which argen's own format may be?"
+    is_path = isinstance(source, (str, os.PathLike))
+    if not is_path or str(source).startswith("hf:"):
+        return False
+    return _suffix(Path(source)) not in _READERS
+
+
 def _quiet(stage, done, total):
     "No progress bar"
 
@@ -694,16 +704,15 @@ def read_rows(
     # A file, `hf:owner/name[:split]`, a data frame, a data set, or a list of texts,
     # dicts or scenarios
     source,
-    columns: Columns = USUAL_COLUMNS,  # Where fields are; by default by their usual names
+    # Where fields are; by default in columns with their usual names
+    columns: Columns = USUAL_COLUMNS,
     *,
     say: Callable[[str], None] = say,  # Told which columns were chosen
     progress: Callable = _quiet,  # Called as `progress(stage, done, total)`
 ) -> Iterator[SourceRow]:  # Scenarios of a list as they are
     "Stream what holds scenarios; `InputError` names source, row and column"
     name = source_name(source)
-    is_json = isinstance(source, (str, os.PathLike))
-    is_json = is_json and not str(source).startswith("hf:")
-    is_json = is_json and _suffix(Path(source)) not in _READERS
+    is_json = _is_json(source)
     chosen = None
     for row in _raw_rows(source, progress):
         if not isinstance(row.values, Mapping):

@@ -264,9 +264,48 @@ def _response_settings(arguments, **more):
     from argen.evaluation.run import evaluate
 
     settings = _settings(evaluate, _RESPONSES, arguments) | more
+    settings |= _given(arguments, _COLUMNS)
     for name in "epochs", "generation_batch_size":
         del settings[name]
     return settings
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #451baf53
+_COLUMNS = [
+    "prompt_column",
+    "id_column",
+    "tier_column",
+    "scope_column",
+    "messages_column",
+]
+_SCENARIO_FILES = "JSONL, JSON, CSV, TSV, Parquet, text, or hf:owner/name[:split]"
+
+
+def _add_column_options(parser):
+    "Options of where the fields of a scenario are"
+    from argen.records import read_scenarios
+
+    name = {"metavar": "NAME"}
+    add_options(
+        parser,
+        "columns of scenario files (by default found by their usual names)",
+        read_scenarios,
+        _COLUMNS,
+        **dict.fromkeys(_COLUMNS, name),
+    )
+
+
+def _with_columns(arguments, given):
+    "Parameters with scenarios read by the columns that were named"
+    from argen.records import read_scenarios
+
+    columns = _given(arguments, _COLUMNS)
+    files = [name for name in ("scenarios", "eval_scenarios") if given.get(name)]
+    if not columns:
+        return given
+    if not files:
+        raise InputError(f"`{min(columns)}`: it goes with `scenarios`; name a file")
+    return given | {name: read_scenarios(given[name], **columns) for name in files}
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #dc4c4be6
@@ -338,8 +377,9 @@ def _add_process_options(parser):
 
     group = parser.add_argument_group("input")
     group.add_argument(
-        "files", nargs="+", metavar="FILE", help="scenario files (JSONL)"
+        "files", nargs="+", metavar="FILE", help=f"scenarios: {_SCENARIO_FILES}"
     )
+    _add_column_options(parser)
     labelers = "offline (rules), writer (what the offline writer meant), openai, gemini"
     add_options(
         parser,
@@ -360,7 +400,8 @@ def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
 
-    given = _given(arguments, [*_PROCESS, "drop_duplicates", "relabel", "resume"])
+    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", *_COLUMNS]
+    given = _given(arguments, names)
     processed = process(arguments.files, progress=progress, **given)
     rejected = any(summary.rejected for summary in processed.summaries)
     return Result(processed._repr_markdown_(), failed=rejected)
@@ -526,6 +567,7 @@ def _add_train_options(parser):
         wandb_mode={"choices": ["online", "offline", "disabled"]},
         resume_from_checkpoint={"metavar": "DIR"},
     )
+    _add_column_options(parser)
     _add_judge_options(parser)
     _add_policy_options(parser)
     _add_grpo_options(parser)
@@ -539,7 +581,7 @@ def _train(arguments, progress):
 
     given = _given(arguments, [*_TRAIN, *_grpo_names()])
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
-    naming = given | _given(arguments, ["policy", *_POLICY])
+    naming = given | _given(arguments, ["policy", *_POLICY, *_COLUMNS])
     naming |= {"judge": _judge_name(arguments)}
     folder = given.pop("output_dir", None) or _named("train", model, naming)
     try:
@@ -549,7 +591,7 @@ def _train(arguments, progress):
             output_dir=folder,
             policy=_policy(arguments),
             progress=progress,
-            **given,
+            **_with_columns(arguments, given),
         )
     except TrainingStopped as stopped:
         return Result(f"Training stopped: {stopped}", failed=True)
@@ -586,6 +628,7 @@ def _add_evaluate_options(parser):
         },
         rescore={"help": "with --input-json: score the verdicts that the file holds"},
     )
+    _add_column_options(parser)
     _add_response_options(parser)
     _add_judge_options(parser)
     parser.add_argument(
@@ -662,7 +705,7 @@ def _judge_existing(arguments, progress):
     "Judge or score responses that exist; returns the evaluation and its folder"
     from argen.evaluation.run import evaluate_responses
 
-    given = _given(arguments, ["rescore", "scenarios"])
+    given = _with_columns(arguments, _given(arguments, ["rescore", "scenarios"]))
     settings = {
         name: value
         for name, value in vars(arguments).items()
@@ -696,7 +739,7 @@ def _ask_and_judge(arguments, progress):
     folder = Path(folder or _named("evaluate", model, settings))
     evaluation = evaluate(
         model,
-        scenarios,
+        **_with_columns(arguments, {"scenarios": scenarios}),
         judge=_judge(arguments),
         output_dir=folder,
         policy=_policy(arguments),
@@ -719,7 +762,7 @@ def _under_each_policy(arguments):
         again = evaluate_responses(
             arguments.path,
             policy=policy,
-            **_given(arguments, ["rescore", "scenarios"]),
+            **_with_columns(arguments, _given(arguments, ["rescore", "scenarios"])),
         )
         means = [again.summary[f"average_{score}_score"] for score in SCORES]
         shown = ["missing" if mean is None else f"{mean:.3f}" for mean in means]
@@ -777,7 +820,8 @@ def _compare_modes_in(folder, arguments, progress):
     from argen.judge.modes import compare_eval_modes
 
     path = getattr(arguments, "path", None)
-    scenarios = getattr(arguments, "scenarios", None)
+    given = _with_columns(arguments, _given(arguments, ["scenarios"]))
+    scenarios = given.get("scenarios")
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     if path:
         responses = read_responses(path, scenarios)
@@ -870,6 +914,7 @@ def _add_compare_options(parser):
             " default a folder in runs/ with date and time"
         },
     )
+    _add_column_options(parser)
     _add_response_options(parser)
     add_options(
         parser,
@@ -913,7 +958,7 @@ def _compare_results(arguments):
     from argen.comparison.comparing import compare
 
     reason = "results are finished; it goes with `models`"
-    unused = ["scenarios", *_RESPONSES, *_SIDE_BY_SIDE, *_JUDGE, *_SERVICE]
+    unused = ["scenarios", *_COLUMNS, *_RESPONSES, *_SIDE_BY_SIDE, *_JUDGE, *_SERVICE]
     _refuse(arguments, [*unused, "judge", "store"], reason)
     rescored = _given(arguments, ["rescore", "policy", *_POLICY])
     comparison = compare(
@@ -946,7 +991,7 @@ def _compare_models(arguments, progress):
     folder = Path(folder or _named("compare", models[0], settings))
     comparison = compare_models(
         models,
-        scenarios,
+        **_with_columns(arguments, {"scenarios": scenarios}),
         judge=_judge(arguments),
         output_dir=folder,
         policy=_policy(arguments),

@@ -671,7 +671,7 @@ def compare_models(
     # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, `smollm2`, or chat
     # models of your own
     models: Sequence,
-    scenarios,  # Path of a processed scenario file, or scenarios
+    scenarios,  # With tier and scope: a file, a data frame, a list, …
     # Who judges: `offline`, `openai`, `gemini`, `openai:MODEL`, or a judge of your own
     judge="offline",
     # Where responses, results and the report go; a second call resumes there.

@@ -26,9 +26,9 @@ from argen.files import (
 from argen.records import (
     Response,
     Scenario,
+    as_scenarios,
     content_hash,
     prompt_hash,
-    read_scenarios,
     scenario_from_row,
 )
 
@@ -66,13 +66,11 @@ class GenerationSettings:
 
 # %% ../../nbs/evaluation/00_responses.ipynb #3f25302e
 def scorable_scenarios(
-    scenarios: str | Path | Sequence[Scenario],  # Processed file, or scenarios
+    scenarios,  # As `read_scenarios` takes them: a file, a data frame, scenarios, …
     limit: int | None = None,  # Only the first so many
 ) -> list[Scenario]:  # Raises `InputError` where tier or scope is missing
     "Scenarios that can be scored"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
-    scenarios = list(scenarios)[:limit]
+    scenarios = list(as_scenarios(scenarios))[:limit]
     unlabeled = sum(s.tier is None or s.scope is None for s in scenarios)
     if unlabeled:
         raise InputError(
@@ -360,8 +358,8 @@ def collect_responses(
     # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat
     # model of your own
     model: str | Callable,
-    # Processed file, or scenarios with tier and scope
-    scenarios: str | Path | Sequence[Scenario],
+    # Scenarios with tier and scope: a file, a data frame, a list, …
+    scenarios,
     settings: GenerationSettings = GenerationSettings(),  # How to ask
     *,
     output_dir: str | Path | None = None,  # Run folder to keep responses in, to resume
@@ -599,13 +597,12 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
 def read_responses(
     # JSONL, a JSON list, or a result file: rows with `prompt` and `response`
     path: str | Path,
-    # Where tier and scope are, for rows without
-    scenarios: str | Path | Sequence[Scenario] | None = None,
+    # Where tier and scope are, for rows without; as `read_scenarios` takes them
+    scenarios=None,
 ) -> ResponseSet:  # Raises `InputError` naming file and row for what isn't a response
     "Read responses that exist"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
-    labels = {prompt_hash(s.prompt): (s.tier, s.scope) for s in scenarios or []}
+    known = [] if scenarios is None else as_scenarios(scenarios)
+    labels = {prompt_hash(s.prompt): (s.tier, s.scope) for s in known}
     placed, config = _read_rows(path)
     if not placed:
         raise InputError(f"{path}: no rows in it; nothing to judge")
