@@ -538,8 +538,10 @@ def _is_list(path) -> bool:
         value = json.loads(first)
     except (ValueError, RecursionError):
         return bool(first)
-    holds_list = any(isinstance(item, list) for item in value.values())
-    return holds_list and not set(_TEXTS) & value.keys() and not any(lines)
+    items = value.values()
+    is_nested = all(isinstance(item, dict) for item in items)
+    holds_rows = is_nested or any(isinstance(item, list) for item in items)
+    return holds_rows and not set(_TEXTS) & value.keys() and not any(lines)
 
 
 def _suffix(path) -> str:
