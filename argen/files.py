@@ -8,10 +8,12 @@ Docs: https://argen-dev.github.io/argen/core/files.html.md"""
 __all__ = [
     "append_jsonl",
     "drop_torn_line",
+    "json_line",
     "read_jsonl",
     "write_json",
     "write_jsonl",
     "write_text",
+    "write_whole",
 ]
 
 # %% ../nbs/core/02_files.ipynb #0873c72e
@@ -289,22 +291,32 @@ def _write(file, text: str, wait: bool = True):
         os.fsync(file.fileno())
 
 
-def write_text(
+@contextmanager
+def write_whole(
     path: str | Path,  # Where to; folders are made as needed
-    text: str,  # Whole content
-) -> Path:
+) -> Iterator:  # A binary file to write to, which becomes `path` at the end
     "Write a file whole or not at all; `InputError` when the place can't be written to"
     path = output_file(path)
     unfinished = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
         with _writing(path):
             with unfinished.open("wb") as file:
-                _write(file, text)
+                yield file
+                _write(file, "")
             unfinished.replace(path)
     finally:
         if unfinished.exists():
             unfinished.unlink()
-    return path
+
+
+def write_text(
+    path: str | Path,  # Where to; folders are made as needed
+    text: str,  # Whole content
+) -> Path:
+    "Write a file whole or not at all; `InputError` when the place can't be written to"
+    with write_whole(path) as file:
+        file.write(text.encode("utf-8", "replace"))
+    return output_file(path)
 
 
 # %% ../nbs/core/02_files.ipynb #7217f872
@@ -317,7 +329,9 @@ def write_json(
     return write_text(path, text + "\n")
 
 
-def _line(row) -> str:
+def json_line(
+    row,  # A dict, or a record with `row()`
+) -> str:  # `ValueError` for NaN
     "A row as a line of a JSONL file"
     if hasattr(row, "row"):
         row = row.row()
@@ -329,7 +343,7 @@ def write_jsonl(
     rows: Iterable,  # Dicts, or records with `row()`
 ) -> Path:
     "Write rows as JSONL, whole or not at all; `ValueError` for NaN"
-    return write_text(path, "".join(map(_line, rows)))
+    return write_text(path, "".join(map(json_line, rows)))
 
 
 # %% ../nbs/core/02_files.ipynb #eba8f3bb
@@ -341,7 +355,7 @@ def append_jsonl(
 ):
     "Append whole lines, on the disk when it returns; `InputError` if it fails"
     path = user_path(path)
-    text = "".join(map(_line, rows))
+    text = "".join(map(json_line, rows))
     with _writing(path):
         size = path.stat().st_size if path.exists() else 0
         try:

@@ -575,6 +575,31 @@ def _read_rows(path):
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #91cc3980
+_OF_RESPONSES = {  # Fields of a response that a row may have
+    "completion_tokens",
+    "error",
+    "finish_reason",
+    "model",
+    "prompt_tokens",
+    "response",
+    "response_reasoning",
+    "sample",
+    "scenario_id",
+}
+_OF_RESULTS = {"ahimsa_score", "combined_score", "harm_avoidance_score"}
+
+
+def _own_columns(extra: dict) -> dict:
+    "The user's own columns among the fields of a row that are none of a scenario's"
+    kept = extra.get("extra")
+    if isinstance(kept, dict):
+        return kept
+    if _OF_RESULTS & extra.keys():
+        return {}
+    return {name: value for name, value in extra.items() if name not in _OF_RESPONSES}
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #623c9d51
 def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     "A row as scenario and response; `labels` of its prompt where it has none"
     if not isinstance(row, dict):
@@ -589,6 +614,7 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     scenario.tier = scenario.tier or tier
     scenario.scope = scenario.scope or scope
     scenario.id = row.get("scenario_id", row.get("id"))
+    scenario.extra = _own_columns(scenario.extra)
     names = ("finish_reason", "prompt_tokens", "completion_tokens", "error")
     rest = {name: row.get(name) for name in names}
     return scenario, Response(row.get("response") or "", **rest)
