@@ -654,6 +654,18 @@ def _add_evaluate_options(parser):
         default=argparse.SUPPRESS,
         help="where the result goes, beside the run folder",
     )
+    parser.add_argument(
+        "--export",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="also write the rows as a table: FILE.csv or FILE.parquet",
+    )
+    parser.add_argument(
+        "--by",
+        metavar="COLUMN",
+        default=argparse.SUPPRESS,
+        help="also group the scores by a column of the scenarios' file, tier or scope",
+    )
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #e47032cf
@@ -676,6 +688,13 @@ def _check_evaluate(arguments):
         _refuse(arguments, unused, reason)
     if "compare_eval_modes" in given:
         _refuse(arguments, ["mode"], "`compare_eval_modes` tries both; leave it out")
+        reason = "it goes with one evaluation; leave it out with `compare_eval_modes`"
+        _refuse(arguments, ["by", "export"], reason)
+    if "export" in given:
+        from argen.evaluation.frames import check_export
+        from argen.files import output_file
+
+        check_export(output_file(arguments.export))
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #d92fcf62
@@ -694,10 +713,15 @@ def _evaluate(arguments, progress):
         evaluation.save(output)
     where = output or folder / "evaluation.json"
     text = f"{evaluation._repr_markdown_()}{_spent(evaluation.summary)}"
+    if hasattr(arguments, "by"):
+        text += f"\n\n{evaluation.by(arguments.by)._repr_markdown_()}"
     if hasattr(arguments, "rescore"):
         text += f"\n\n{_under_each_policy(arguments)}"
     missing = evaluation.summary["n_missing"] > 0
-    return Result(f"{text}\n\nResult: {where}", failed=missing)
+    text += f"\n\nResult: {where}"
+    if hasattr(arguments, "export"):
+        text += f"\n\nTable: {evaluation.export(arguments.export)}"
+    return Result(text, failed=missing)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #8e0859ae
@@ -709,7 +733,7 @@ def _judge_existing(arguments, progress):
     settings = {
         name: value
         for name, value in vars(arguments).items()
-        if name not in ("output", "run", "command")
+        if name not in ("output", "export", "by", "run", "command")
     }
     folder = getattr(arguments, "output_dir", None)
     folder = Path(folder or _named("evaluate", arguments.path, settings))
@@ -730,16 +754,22 @@ def _judge_existing(arguments, progress):
 # %% ../../nbs/command_line/01_commands.ipynb #de8ae014
 def _ask_and_judge(arguments, progress):
     "Evaluate a model; returns the evaluation and its folder"
+    from argen.evaluation.results import check_column
     from argen.evaluation.run import evaluate
+    from argen.records import as_scenarios
 
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     scenarios = arguments.scenarios
     settings = _response_settings(arguments, model=model, scenarios=scenarios)
     folder = getattr(arguments, "output_dir", None)
     folder = Path(folder or _named("evaluate", model, settings))
+    given = _with_columns(arguments, {"scenarios": scenarios})
+    if hasattr(arguments, "by"):
+        given["scenarios"] = as_scenarios(given["scenarios"])
+        check_column(given["scenarios"], arguments.by)
     evaluation = evaluate(
         model,
-        **_with_columns(arguments, {"scenarios": scenarios}),
+        **given,
         judge=_judge(arguments),
         output_dir=folder,
         policy=_policy(arguments),
@@ -899,7 +929,7 @@ def _add_compare_options(parser):
         parser,
         "",
         compare_models,
-        ["scenarios", "baseline", "output_dir"],
+        ["scenarios", "baseline", "by", "output_dir"],
         scenarios={
             "metavar": "FILE",
             "help": "processed scenario file, with --models",
@@ -908,6 +938,11 @@ def _add_compare_options(parser):
             "default": None,
             "metavar": "MODEL",
             "help": "the model that the others are compared with; by default the first",
+        },
+        by={
+            "metavar": "COLUMN",
+            "help": "also group the scores by a column of the scenarios' file, tier or"
+            " scope",
         },
         output_dir={
             "help": "where eval_summary.md, report.html and comparison.json go; by"
@@ -965,7 +1000,7 @@ def _compare_results(arguments):
         arguments.results,
         baseline=getattr(arguments, "baseline", 0),
         policy=_policy(arguments) if rescored else None,
-        **_given(arguments, ["labels", "label_plan"]),
+        **_given(arguments, ["labels", "label_plan", "by"]),
     )
     settings = {
         name: value
@@ -996,7 +1031,7 @@ def _compare_models(arguments, progress):
         output_dir=folder,
         policy=_policy(arguments),
         progress=progress,
-        **_given(arguments, ["baseline", *_RESPONSES, *_SIDE_BY_SIDE]),
+        **_given(arguments, ["baseline", "by", *_RESPONSES, *_SIDE_BY_SIDE]),
     )
     missing = any(
         estimate.n_missing

@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/evaluation/frames.html.md"""
 __all__ = [
     "FRAME_COLUMNS",
     "Groups",
+    "check_export",
     "column_values",
     "evaluation_frame",
     "export_frame",
@@ -132,19 +133,25 @@ def _uniform(frame):
     return pd.DataFrame(columns)
 
 
+def check_export(
+    path: Path,  # Where a table is to go
+):
+    "`InputError` for an ending that tells no format"
+    require(
+        path.suffix.lower() in (".csv", ".parquet"),
+        f"`export={path}`: no format is known by this ending; use .csv or .parquet",
+    )
+
+
 def export_frame(
     frame,  # As `evaluation_frame` makes it
     path: str | Path,  # Ending in .csv or .parquet
 ) -> Path:  # `InputError` for another ending, or a place that can't be written to
     "Write a frame as CSV or Parquet, whole or not at all"
     path = user_path(path)
-    suffix = path.suffix.lower()
-    require(
-        suffix in (".csv", ".parquet"),
-        f"`export={path}`: no format is known by this ending; use .csv or .parquet",
-    )
+    check_export(path)
     frame = _uniform(frame)
-    if suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         safe = frame.map(_as_cell).rename(columns=_as_cell)
         return write_text(path, safe.to_csv(index=False))
     data = io.BytesIO()

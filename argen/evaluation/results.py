@@ -63,6 +63,18 @@ def own_columns(
     }
 
 
+# %% ../../nbs/evaluation/01_results.ipynb #6c6a5968
+def check_column(
+    scenarios: Sequence[Scenario],
+    column: str,  # To group scores by
+):
+    "`InputError` unless scenarios have a column, before anything is asked"
+    from argen.evaluation.frames import column_values
+
+    rows = [scenario.row() | {"extra": own_columns(scenario)} for scenario in scenarios]
+    column_values(rows, column)
+
+
 # %% ../../nbs/evaluation/01_results.ipynb #926e8ef0
 def result_row(
     scenario: Scenario,  # What was asked
