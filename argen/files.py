@@ -22,6 +22,7 @@ import errno
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -297,7 +298,8 @@ def write_whole(
 ) -> Iterator:  # A binary file to write to, which becomes `path` at the end
     "Write a file whole or not at all; `InputError` when the place can't be written to"
     path = output_file(path)
-    unfinished = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
+    mark = f"{zlib.crc32(os.fsencode(path.name)):08x}"  # Long names may begin alike
+    unfinished = path.with_name(f".{path.name[:40]}.{mark}.{os.getpid()}.tmp")
     try:
         with _writing(path):
             with unfinished.open("wb") as file:

@@ -538,13 +538,27 @@ def stream_scenarios(
         yield row.place, scenario
 
 
-def short_place(
-    place: str,  # Of a row: source and line, or source and row
-) -> str:  # Such as 'line 3' or 'row 3'
+def _short_place(place: str) -> str:  # Such as 'line 3' or 'row 3'
     "The place of a row within its source"
     head, _, number = place.rpartition(":")
     number = number.strip()
     return f"line {number}" if head and number.isdecimal() else number
+
+
+def unique_ids(
+    placed: Iterable[tuple[str, Scenario]],  # As `stream_scenarios` gives them
+    first_use,  # A dict, or a `TextIndex` for long files
+) -> Iterator[tuple[str, Scenario]]:  # The same
+    "Pass scenarios on; `InputError` for an id that came before"
+    for place, scenario in placed:
+        if scenario.id is not None:
+            first = first_use.setdefault(str(scenario.id), place)
+            require(
+                first == place,
+                f"{place}: id {scenario.id!r} is that of {_short_place(first)}; "
+                "give every scenario of a file an id of its own",
+            )
+        yield place, scenario
 
 
 # %% ../nbs/core/03_records.ipynb #7ae1f865
@@ -573,17 +587,8 @@ def read_scenarios(
         scope=scope_column,
         messages=messages_column,
     )
-    scenarios = Scenarios()
-    first_use = {}
-    for place, scenario in stream_scenarios(source, columns, progress=progress):
-        if scenario.id is not None:
-            first = first_use.setdefault(str(scenario.id), place)
-            require(
-                first == place,
-                f"{place}: id {scenario.id!r} is that of {short_place(first)}; "
-                "give every scenario of a file an id of its own",
-            )
-        scenarios.append(scenario)
+    placed = stream_scenarios(source, columns, progress=progress)
+    scenarios = Scenarios(scenario for _, scenario in unique_ids(placed, {}))
     name = source_name(source)
     require(scenarios, f"{name}: no scenarios in it; write some with `argen generate`")
     return scenarios

@@ -729,8 +729,10 @@ def read_rows(
                 say(f"{name}: {words}")
             others = {n: c for n, c in chosen.items() if n != c}
         row.columns = others
+        values = row.values if is_json else _cells(row.values, row.place)
+        if not values and not is_json:  # A blank row of a table
+            continue
         try:
-            values = row.values if is_json else _cells(row.values, row.place)
             row.values = _laid(values, chosen)
         except InputError as error:
             raise row.explain(error) from None
