@@ -377,6 +377,12 @@ _UNLABELED_ADVICE = (
 )
 
 
+def _kind_place(counted) -> int:
+    "Where a count of kept labels is shown: tiers first"
+    (kind, _), _ = counted
+    return _KINDS.index(kind)
+
+
 def _labelers(summary) -> str:
     "Who labeled a file"
     rows = 2 * summary.mix.total()  # Each has a tier and a scope
@@ -395,7 +401,8 @@ def _repr_markdown_(self: Summary):
     if self.repeats:
         notes.append(_repeats_line(self))
     if self.kept:
-        kept = [f"{kind} of {n} ({name})" for (kind, name), n in self.kept.items()]
+        counts = sorted(self.kept.items(), key=_kind_place)
+        kept = [f"{kind} of {n} ({name})" for (kind, name), n in counts]
         notes.append(f"kept: {', '.join(kept)}; `--relabel` gives them again")
     notes += [_disagrees(name, kinds) for name, kinds in self.others.items()]
     if self.cost is not None:
