@@ -520,6 +520,33 @@ class Scenarios(list):
         return f"{table}\n\n… and {hidden} more" if hidden > 0 else table
 
 
+# %% ../nbs/core/03_records.ipynb #0df6f116
+def _as_column(values: list) -> list:
+    "Values of one type; where there are several, or nested ones, texts"
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) < 2 and not kinds & {dict, list}:
+        return values
+    return [value if value is None else _json_text(value) for value in values]
+
+
+def _json_text(value) -> str:
+    "A value as text"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@patch
+def dataset(self: Scenarios):  # A `datasets.Dataset`, a row a scenario
+    "As TRL's trainers take it: `prompt` is a list of messages, other columns beside it"
+    from datasets import Dataset
+
+    rows = [scenario.row() for scenario in self]
+    columns = {"prompt": [scenario.turns for scenario in self]}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        if name not in ("prompt", "messages"):
+            columns[name] = _as_column([row.get(name) for row in rows])
+    return Dataset.from_dict(columns)
+
+
 # %% ../nbs/core/03_records.ipynb #e77f483a
 def stream_scenarios(
     source,  # As `argen.sources.read_rows` takes it
