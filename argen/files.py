@@ -8,12 +8,10 @@ Docs: https://argen-dev.github.io/argen/core/files.html.md"""
 __all__ = [
     "append_jsonl",
     "drop_torn_line",
-    "json_line",
     "read_jsonl",
     "write_json",
     "write_jsonl",
     "write_text",
-    "write_whole",
 ]
 
 # %% ../nbs/core/02_files.ipynb #0873c72e
@@ -311,6 +309,7 @@ def write_whole(
             unfinished.unlink()
 
 
+# %% ../nbs/core/02_files.ipynb #53a5bef4
 def write_text(
     path: str | Path,  # Where to; folders are made as needed
     text: str,  # Whole content
@@ -331,6 +330,7 @@ def write_json(
     return write_text(path, text + "\n")
 
 
+# %% ../nbs/core/02_files.ipynb #aab35cb2
 def json_line(
     row,  # A dict, or a record with `row()`
 ) -> str:  # `ValueError` for NaN
@@ -340,6 +340,7 @@ def json_line(
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+# %% ../nbs/core/02_files.ipynb #0e066ac7
 def write_jsonl(
     path: str | Path,  # Where to
     rows: Iterable,  # Dicts, or records with `row()`
