@@ -635,6 +635,13 @@ def _file_rows(path: Path, tell) -> Iterator[SourceRow]:
     return reader(path, tell)
 
 
+def is_table(
+    path: str | Path,  # Of a file
+) -> bool:
+    "Is this a file of a table, by its name?"
+    return _suffix(Path(path)) in _READERS
+
+
 def _is_of(source, library) -> bool:
     "Is this an object of a library, which need not be imported?"
     return type(source).__module__.partition(".")[0] == library
@@ -685,7 +692,7 @@ def _is_json(source) -> bool:
     is_path = isinstance(source, (str, os.PathLike))
     if not is_path or str(source).startswith("hf:"):
         return False
-    return _suffix(Path(source)) not in _READERS
+    return not is_table(source)
 
 
 def _quiet(stage, done, total):

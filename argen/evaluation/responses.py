@@ -40,6 +40,7 @@ from ..models.names import is_remote, model_label
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, now, open_run, versions
 from ..settings import check_numbers
+from ..sources import is_table, read_rows
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #19959981
@@ -552,8 +553,26 @@ def read_json_file(
     raise InputError(f"{path}: {message}")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #bef43b3e
+def _counted(values: dict) -> dict:
+    "A row of a table with counts as numbers"
+    counts = [name for name in values if _ROW.get(name) == _COUNT]
+    texts = {name: str(values[name]) for name in counts}
+    return values | {name: int(t) for name, t in texts.items() if t.isdecimal()}
+
+
+def _read_table(path):
+    "Rows of a table of responses, each with its place"
+    placed = [(row.place, _counted(row.values)) for row in read_rows(path)]
+    for place, row in placed:
+        _check_fields(row, _ROW, place)
+    return placed
+
+
 def _read_rows(path):
     "Rows of a file, each with its place, and the `evaluation_config` beside them"
+    if is_table(path):
+        return _read_table(path), {}
     if Path(path).suffix != ".json":
         placed = [(f"{path}:{line}", row) for line, row in read_jsonl(path)]
         for place, row in placed:
@@ -621,7 +640,8 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
 
 
 def read_responses(
-    # JSONL, a JSON list, or a result file: rows with `prompt` and `response`
+    # JSONL, a JSON list, CSV, TSV, Parquet, or a result file: rows with a prompt and
+    # `response`
     path: str | Path,
     # Where tier and scope are, for rows without; as `read_scenarios` takes them
     scenarios=None,
