@@ -20,6 +20,7 @@ import errno
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -182,7 +183,10 @@ def _reason(error: Exception) -> str:
 
 
 # %% ../nbs/core/02_files.ipynb #98f8109d
-def _row(line: bytes, where: str) -> dict:
+def parse_line(
+    line: bytes,  # UTF-8
+    where: str,  # File and line, for messages
+) -> dict:
     "One line as a row; `InputError` for a line that isn't one"
     try:
         row = _decode(line)
@@ -196,7 +200,9 @@ def _row(line: bytes, where: str) -> dict:
     return row
 
 
-def _open(path: Path):
+def open_file(
+    path: Path,  # As `user_path` gives it
+):  # Binary
     "A file open for reading bytes; `InputError` where there is none"
     try:
         return path.open("rb")
@@ -218,7 +224,7 @@ def read_jsonl(
 ) -> Iterator[tuple[int, dict]]:  # Line number, from 1, and row
     "Stream the rows of a JSONL file; `InputError` names file and line of a bad one"
     path = user_path(path)
-    with _open(path) as file:
+    with open_file(path) as file:
         lines = iter(lambda: file.readline(_LONGEST_LINE + 1), b"")
         for number, line in enumerate(lines, 1):
             require(
@@ -229,7 +235,7 @@ def read_jsonl(
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
-                yield number, _row(line, f"{path}:{number}")
+                yield number, parse_line(line, f"{path}:{number}")
 
 
 # %% ../nbs/core/02_files.ipynb #90a83751
@@ -284,22 +290,34 @@ def _write(file, text: str, wait: bool = True):
         os.fsync(file.fileno())
 
 
+@contextmanager
+def write_whole(
+    path: str | Path,  # Where to; folders are made as needed
+) -> Iterator:  # A binary file to write to, which becomes `path` at the end
+    "Write a file whole or not at all; `InputError` when the place can't be written to"
+    path = output_file(path)
+    mark = f"{zlib.crc32(os.fsencode(path.name)):08x}"  # Long names may begin alike
+    unfinished = path.with_name(f".{path.name[:40]}.{mark}.{os.getpid()}.tmp")
+    try:
+        with _writing(path):
+            with unfinished.open("wb") as file:
+                yield file
+                _write(file, "")
+            unfinished.replace(path)
+    finally:
+        if unfinished.exists():
+            unfinished.unlink()
+
+
+# %% ../nbs/core/02_files.ipynb #53a5bef4
 def write_text(
     path: str | Path,  # Where to; folders are made as needed
     text: str,  # Whole content
 ) -> Path:
     "Write a file whole or not at all; `InputError` when the place can't be written to"
-    path = output_file(path)
-    unfinished = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
-    try:
-        with _writing(path):
-            with unfinished.open("wb") as file:
-                _write(file, text)
-            unfinished.replace(path)
-    finally:
-        if unfinished.exists():
-            unfinished.unlink()
-    return path
+    with write_whole(path) as file:
+        file.write(text.encode("utf-8", "replace"))
+    return output_file(path)
 
 
 # %% ../nbs/core/02_files.ipynb #7217f872
@@ -312,19 +330,23 @@ def write_json(
     return write_text(path, text + "\n")
 
 
-def _line(row) -> str:
+# %% ../nbs/core/02_files.ipynb #aab35cb2
+def json_line(
+    row,  # A dict, or a record with `row()`
+) -> str:  # `ValueError` for NaN
     "A row as a line of a JSONL file"
     if hasattr(row, "row"):
         row = row.row()
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+# %% ../nbs/core/02_files.ipynb #0e066ac7
 def write_jsonl(
     path: str | Path,  # Where to
     rows: Iterable,  # Dicts, or records with `row()`
 ) -> Path:
     "Write rows as JSONL, whole or not at all; `ValueError` for NaN"
-    return write_text(path, "".join(map(_line, rows)))
+    return write_text(path, "".join(map(json_line, rows)))
 
 
 # %% ../nbs/core/02_files.ipynb #eba8f3bb
@@ -336,7 +358,7 @@ def append_jsonl(
 ):
     "Append whole lines, on the disk when it returns; `InputError` if it fails"
     path = user_path(path)
-    text = "".join(map(_line, rows))
+    text = "".join(map(json_line, rows))
     with _writing(path):
         size = path.stat().st_size if path.exists() else 0
         try:

@@ -27,14 +27,14 @@ __all__ = [
 # %% ../nbs/core/03_records.ipynb #59fd99f3
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 from fastcore.basics import patch
 
 from .errors import InputError, require
-from .files import read_jsonl
+from .progress import DEFAULT_PROGRESS
+from .sources import USUAL_COLUMNS, Columns, read_rows, source_name
 from .tables import escape_markdown, markdown_table, quote_markdown
 
 # %% ../nbs/core/03_records.ipynb #796ce7bb
@@ -421,6 +421,15 @@ def content_hash(
 
 
 # %% ../nbs/core/03_records.ipynb #129a2f76
+def _spelled(label: str, name: str, allowed: dict) -> str:
+    "A label as argen writes it: 'A' for 'a', 'Tier A' or 'Emergent'"
+    words = " ".join(label.casefold().split()).removeprefix(f"{name} ")
+    for letter, title in allowed.items():
+        if words in (letter.casefold(), title):
+            return letter
+    return label
+
+
 def _label(
     row: dict,
     name: str,  # 'tier' or 'scope'
@@ -434,6 +443,7 @@ def _label(
     label, bound = value, ""
     if isinstance(value, str):
         label, _, bound = value.partition(":")
+        label = _spelled(label, name, allowed)
     known = ", ".join(allowed)
     require(
         isinstance(label, str) and label in allowed,
@@ -534,6 +544,23 @@ def _checked_hash(row: dict) -> str:
     return digest
 
 
+# %% ../nbs/core/03_records.ipynb #e3f3f401
+def checked_scenario(
+    row: dict,  # A JSON object with at least `prompt`
+) -> Scenario:  # Raises `InputError` that names no place
+    "Check one row and make it a `Scenario`"
+    row = _lay_turns(row)
+    digest = _checked_hash(row)
+    tier = _label(row, "tier", TIERS, digest)
+    scope = _label(row, "scope", SCOPES, digest)
+    known = {name: row.get(name) for name in _SCENARIO_FIELDS}
+    known |= {"tier": tier, "scope": scope}
+    if ":" in str(row.get("tier")):  # The label was bound to the prompt
+        known["prompt_hash"] = digest
+    extra = {name: row[name] for name in row if name not in known}
+    return Scenario(**known, extra=extra)
+
+
 # %% ../nbs/core/03_records.ipynb #1abcbea8
 def scenario_from_row(
     row: dict,  # A JSON object with at least `prompt`
@@ -541,18 +568,9 @@ def scenario_from_row(
 ) -> Scenario:
     "Check one row and make it a `Scenario`; `InputError` for what can't be one"
     try:
-        row = _lay_turns(row)
-        digest = _checked_hash(row)
-        tier = _label(row, "tier", TIERS, digest)
-        scope = _label(row, "scope", SCOPES, digest)
+        return checked_scenario(row)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    known = {name: row.get(name) for name in _SCENARIO_FIELDS}
-    known |= {"tier": tier, "scope": scope}
-    if ":" in str(row.get("tier")):  # The label was bound to the prompt
-        known["prompt_hash"] = digest
-    extra = {name: row[name] for name in row if name not in known}
-    return Scenario(**known, extra=extra)
 
 
 # %% ../nbs/core/03_records.ipynb #ee666fbf
@@ -573,22 +591,114 @@ class Scenarios(list):
         return f"{table}\n\n… and {hidden} more" if hidden > 0 else table
 
 
-# %% ../nbs/core/03_records.ipynb #7ae1f865
-def read_scenarios(
-    path: str | Path,  # JSONL file of scenarios
-) -> Scenarios:
-    "Read and check a scenario file; `InputError` names file and line of what is wrong"
-    scenarios = Scenarios()
-    first_use = {}
-    for number, row in read_jsonl(path):
-        scenario = scenario_from_row(row, f"{path}:{number}")
+# %% ../nbs/core/03_records.ipynb #0df6f116
+def _as_column(values: list) -> list:
+    "Values of one type; where there are several, or nested ones, texts"
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) < 2 and not kinds & {dict, list}:
+        return values
+    return [value if value is None else _json_text(value) for value in values]
+
+
+def _json_text(value) -> str:
+    "A value as text"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@patch
+def dataset(self: Scenarios):  # A `datasets.Dataset`, a row a scenario
+    "As TRL's trainers take it: `prompt` is a list of messages, other columns beside it"
+    from datasets import Dataset
+
+    rows = [scenario.row() for scenario in self]
+    columns = {"prompt": [scenario.turns for scenario in self]}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        if name not in ("prompt", "messages"):
+            columns[name] = _as_column([row.get(name) for row in rows])
+    return Dataset.from_dict(columns)
+
+
+# %% ../nbs/core/03_records.ipynb #e77f483a
+def stream_scenarios(
+    source,  # As `argen.sources.read_rows` takes it
+    columns: Columns = USUAL_COLUMNS,  # Which column each field is read from
+    **reading,  # `say` and `progress` of `read_rows`
+) -> Iterator[tuple[str, Scenario]]:  # Place, for messages, and scenario
+    "Stream and check scenarios; `InputError` names place and column"
+    for row in read_rows(source, columns, **reading):
+        if isinstance(row.values, Scenario):
+            yield row.place, row.values
+            continue
+        try:
+            scenario = checked_scenario(row.values)
+        except InputError as error:
+            raise row.explain(error) from None
+        yield row.place, scenario
+
+
+def _short_place(place: str) -> str:  # Such as 'line 3' or 'row 3'
+    "The place of a row within its source"
+    head, _, number = place.rpartition(":")
+    number = number.strip()
+    return f"line {number}" if head and number.isdecimal() else number
+
+
+def unique_ids(
+    placed: Iterable[tuple[str, Scenario]],  # As `stream_scenarios` gives them
+    first_use,  # A dict, or a `TextIndex` for long files
+) -> Iterator[tuple[str, Scenario]]:  # The same
+    "Pass scenarios on; `InputError` for an id that came before"
+    for place, scenario in placed:
         if scenario.id is not None:
-            first = first_use.setdefault(str(scenario.id), number)
+            first = first_use.setdefault(str(scenario.id), place)
             require(
-                first == number,
-                f"{path}:{number}: id {scenario.id!r} is that of line {first}; "
+                first == place,
+                f"{place}: id {scenario.id!r} is that of {_short_place(first)}; "
                 "give every scenario of a file an id of its own",
             )
-        scenarios.append(scenario)
-    require(scenarios, f"{path}: no scenarios in it; write some with `argen generate`")
+        yield place, scenario
+
+
+# %% ../nbs/core/03_records.ipynb #7ae1f865
+def read_scenarios(
+    # A file (JSONL, JSON, CSV, TSV, Parquet, text), `hf:owner/name[:split]`, a pandas
+    # data frame, a `datasets.Dataset`, or a list of texts, dicts or scenarios
+    source,
+    *,
+    prompt_column: str | None = None,  # Column with the prompts
+    id_column: str | None = None,  # Column with the ids
+    tier_column: str | None = None,  # Column with the tiers
+    scope_column: str | None = None,  # Column with the scopes
+    # Column with conversations: a list of turns, or its JSON text
+    messages_column: str | None = None,
+    progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
+) -> Scenarios:
+    """\
+    Read and check scenarios; columns are found by their usual names if not named
+
+    `InputError` names source, row and column of what is wrong.
+    """
+    columns = Columns(
+        prompt=prompt_column,
+        id=id_column,
+        tier=tier_column,
+        scope=scope_column,
+        messages=messages_column,
+    )
+    placed = stream_scenarios(source, columns, progress=progress)
+    scenarios = Scenarios(scenario for _, scenario in unique_ids(placed, {}))
+    name = source_name(source)
+    require(scenarios, f"{name}: no scenarios in it; write some with `argen generate`")
     return scenarios
+
+
+# %% ../nbs/core/03_records.ipynb #b6d003e6
+def as_scenarios(
+    source,  # As `read_scenarios` takes it
+) -> Scenarios:
+    "Scenarios, read where they aren't made yet"
+    if isinstance(source, Iterable) and not isinstance(source, (str, Mapping)):
+        is_list = isinstance(source, (list, tuple))
+        if is_list and all(isinstance(item, Scenario) for item in source):
+            return Scenarios(source)
+    return read_scenarios(source)

@@ -286,11 +286,50 @@ def _response_settings(arguments, **more):
     from argen.evaluation.run import evaluate
 
     settings = _settings(evaluate, _RESPONSES, arguments) | more
+    settings |= _given(arguments, _COLUMNS)
     for name in "epochs", "generation_batch_size":
         del settings[name]
     if settings["reasoning_effort"] is None:
         del settings["reasoning_effort"]
     return settings
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #451baf53
+_COLUMNS = [
+    "prompt_column",
+    "id_column",
+    "tier_column",
+    "scope_column",
+    "messages_column",
+]
+_SCENARIO_FILES = "JSONL, JSON, CSV, TSV, Parquet, text, or hf:owner/name[:split]"
+
+
+def _add_column_options(parser):
+    "Options of where the fields of a scenario are"
+    from argen.records import read_scenarios
+
+    name = {"metavar": "NAME"}
+    add_options(
+        parser,
+        "columns of scenario files (by default found by their usual names)",
+        read_scenarios,
+        _COLUMNS,
+        **dict.fromkeys(_COLUMNS, name),
+    )
+
+
+def _with_columns(arguments, given):
+    "Parameters with scenarios read by the columns that were named"
+    from argen.records import read_scenarios
+
+    columns = _given(arguments, _COLUMNS)
+    files = [name for name in ("scenarios", "eval_scenarios") if given.get(name)]
+    if not columns:
+        return given
+    if not files:
+        raise InputError(f"`{min(columns)}`: it goes with `scenarios`; name a file")
+    return given | {name: read_scenarios(given[name], **columns) for name in files}
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #dc4c4be6
@@ -363,8 +402,9 @@ def _add_process_options(parser):
 
     group = parser.add_argument_group("input")
     group.add_argument(
-        "files", nargs="+", metavar="FILE", help="scenario files (JSONL)"
+        "files", nargs="+", metavar="FILE", help=f"scenarios: {_SCENARIO_FILES}"
     )
+    _add_column_options(parser)
     labelers = "offline (rules), writer (what the offline writer meant), openai, gemini"
     add_options(
         parser,
@@ -385,7 +425,8 @@ def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
 
-    given = _given(arguments, [*_PROCESS, "drop_duplicates", "relabel", "resume"])
+    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", *_COLUMNS]
+    given = _given(arguments, names)
     processed = process(arguments.files, progress=progress, **given)
     rejected = any(summary.rejected for summary in processed.summaries)
     return Result(processed._repr_markdown_(), failed=rejected)
@@ -551,6 +592,7 @@ def _add_train_options(parser):
         wandb_mode={"choices": ["online", "offline", "disabled"]},
         resume_from_checkpoint={"metavar": "DIR"},
     )
+    _add_column_options(parser)
     _add_judge_options(parser)
     _add_policy_options(parser)
     _add_grpo_options(parser)
@@ -564,7 +606,7 @@ def _train(arguments, progress):
 
     given = _given(arguments, [*_TRAIN, *_grpo_names()])
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
-    naming = given | _given(arguments, ["policy", *_POLICY])
+    naming = given | _given(arguments, ["policy", *_POLICY, *_COLUMNS])
     naming |= {"judge": _judge_name(arguments)}
     folder = given.pop("output_dir", None) or _named("train", model, naming)
     try:
@@ -574,7 +616,7 @@ def _train(arguments, progress):
             output_dir=folder,
             policy=_policy(arguments),
             progress=progress,
-            **given,
+            **_with_columns(arguments, given),
         )
     except TrainingStopped as stopped:
         return Result(f"Training stopped: {stopped}", failed=True)
@@ -613,6 +655,7 @@ def _add_evaluate_options(parser):
         },
         rescore={"help": "with --input-json: score the verdicts that the file holds"},
     )
+    _add_column_options(parser)
     _add_response_options(parser)
     _add_judge_options(parser)
     parser.add_argument(
@@ -638,6 +681,18 @@ def _add_evaluate_options(parser):
         default=argparse.SUPPRESS,
         help="where the result goes, beside the run folder",
     )
+    parser.add_argument(
+        "--export",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="also write the rows as a table: FILE.csv or FILE.parquet",
+    )
+    parser.add_argument(
+        "--by",
+        metavar="COLUMN",
+        default=argparse.SUPPRESS,
+        help="also group the scores by a column of the scenarios' file, tier or scope",
+    )
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #e47032cf
@@ -660,6 +715,13 @@ def _check_evaluate(arguments):
         _refuse(arguments, unused, reason)
     if "compare_eval_modes" in given:
         _refuse(arguments, ["mode"], "`compare_eval_modes` tries both; leave it out")
+        reason = "it goes with one evaluation; leave it out with `compare_eval_modes`"
+        _refuse(arguments, ["by", "export"], reason)
+    if "export" in given:
+        from argen.evaluation.frames import check_export
+        from argen.files import output_file
+
+        check_export(output_file(arguments.export))
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #d92fcf62
@@ -679,10 +741,15 @@ def _evaluate(arguments, progress):
     where = output or folder / "evaluation.json"
     shown = spell(evaluation._repr_markdown_(), {"max_tokens": "--max-tokens"})
     text = f"{shown}{_spent(evaluation.summary)}"
+    if hasattr(arguments, "by"):
+        text += f"\n\n{evaluation.by(arguments.by)._repr_markdown_()}"
     if hasattr(arguments, "rescore"):
         text += f"\n\n{_under_each_policy(arguments)}"
     missing = evaluation.summary["n_missing"] > 0
-    return Result(f"{text}\n\nResult: {where}", failed=missing)
+    text += f"\n\nResult: {where}"
+    if hasattr(arguments, "export"):
+        text += f"\n\nTable: {evaluation.export(arguments.export)}"
+    return Result(text, failed=missing)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #8e0859ae
@@ -690,11 +757,11 @@ def _judge_existing(arguments, progress):
     "Judge or score responses that exist; returns the evaluation and its folder"
     from argen.evaluation.run import evaluate_responses
 
-    given = _given(arguments, ["rescore", "scenarios"])
+    given = _with_columns(arguments, _given(arguments, ["rescore", "scenarios"]))
     settings = {
         name: value
         for name, value in vars(arguments).items()
-        if name not in ("output", "run", "command")
+        if name not in ("output", "export", "by", "run", "command")
     }
     folder = getattr(arguments, "output_dir", None)
     folder = Path(folder or _named("evaluate", arguments.path, settings))
@@ -715,16 +782,22 @@ def _judge_existing(arguments, progress):
 # %% ../../nbs/command_line/01_commands.ipynb #de8ae014
 def _ask_and_judge(arguments, progress):
     "Evaluate a model; returns the evaluation and its folder"
+    from argen.evaluation.results import check_column
     from argen.evaluation.run import evaluate
+    from argen.records import as_scenarios
 
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     scenarios = arguments.scenarios
     settings = _response_settings(arguments, model=model, scenarios=scenarios)
     folder = getattr(arguments, "output_dir", None)
     folder = Path(folder or _named("evaluate", model, settings))
+    given = _with_columns(arguments, {"scenarios": scenarios})
+    if hasattr(arguments, "by"):
+        given["scenarios"] = as_scenarios(given["scenarios"])
+        check_column(given["scenarios"], arguments.by)
     evaluation = evaluate(
         model,
-        scenarios,
+        **given,
         judge=_judge(arguments),
         output_dir=folder,
         policy=_policy(arguments),
@@ -747,7 +820,7 @@ def _under_each_policy(arguments):
         again = evaluate_responses(
             arguments.path,
             policy=policy,
-            **_given(arguments, ["rescore", "scenarios"]),
+            **_with_columns(arguments, _given(arguments, ["rescore", "scenarios"])),
         )
         means = [again.summary[f"average_{score}_score"] for score in SCORES]
         shown = ["missing" if mean is None else f"{mean:.3f}" for mean in means]
@@ -805,7 +878,8 @@ def _compare_modes_in(folder, arguments, progress):
     from argen.judge.modes import compare_eval_modes
 
     path = getattr(arguments, "path", None)
-    scenarios = getattr(arguments, "scenarios", None)
+    given = _with_columns(arguments, _given(arguments, ["scenarios"]))
+    scenarios = given.get("scenarios")
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     if path:
         responses = read_responses(path, scenarios)
@@ -883,7 +957,7 @@ def _add_compare_options(parser):
         parser,
         "",
         compare_models,
-        ["scenarios", "baseline", "output_dir"],
+        ["scenarios", "baseline", "by", "output_dir"],
         scenarios={
             "metavar": "FILE",
             "help": "processed scenario file, with --models",
@@ -893,11 +967,17 @@ def _add_compare_options(parser):
             "metavar": "MODEL",
             "help": "the model that the others are compared with; by default the first",
         },
+        by={
+            "metavar": "COLUMN",
+            "help": "also group the scores by a column of the scenarios' file, tier or"
+            " scope",
+        },
         output_dir={
             "help": "where eval_summary.md, report.html and comparison.json go; by"
             " default a folder in runs/ with date and time"
         },
     )
+    _add_column_options(parser)
     _add_response_options(parser)
     add_options(
         parser,
@@ -941,14 +1021,15 @@ def _compare_results(arguments):
     from argen.comparison.comparing import compare
 
     reason = "results are finished; it goes with `models`"
-    unused = ["scenarios", *_RESPONSES, *_SIDE_BY_SIDE, *_JUDGE_ONLY, *_SERVICE]
+    unused = ["scenarios", *_COLUMNS, *_RESPONSES, *_SIDE_BY_SIDE]
+    unused += [*_JUDGE_ONLY, *_SERVICE]
     _refuse(arguments, [*unused, "judge", "store"], reason)
     rescored = _given(arguments, ["rescore", "policy", *_POLICY])
     comparison = compare(
         arguments.results,
         baseline=getattr(arguments, "baseline", 0),
         policy=_policy(arguments) if rescored else None,
-        **_given(arguments, ["labels", "label_plan"]),
+        **_given(arguments, ["labels", "label_plan", "by"]),
     )
     settings = {
         name: value
@@ -974,12 +1055,12 @@ def _compare_models(arguments, progress):
     folder = Path(folder or _named("compare", models[0], settings))
     comparison = compare_models(
         models,
-        scenarios,
+        **_with_columns(arguments, {"scenarios": scenarios}),
         judge=_judge(arguments),
         output_dir=folder,
         policy=_policy(arguments),
         progress=progress,
-        **_given(arguments, ["baseline", *_RESPONSES, *_SIDE_BY_SIDE]),
+        **_given(arguments, ["baseline", "by", *_RESPONSES, *_SIDE_BY_SIDE]),
     )
     missing = any(
         estimate.n_missing

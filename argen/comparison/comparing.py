@@ -208,9 +208,9 @@ def _read_all(items):
     return results
 
 
-def _prepare(results, policy):
+def _prepare(results, policy, by):
     "Keep, label and score the rows on shared prompts; returns prompts and labels"
-    shared, labels = _shared_prompts(results), _labels(results)
+    shared, labels = _shared_prompts(results), _labels(results, by)
     require(
         policy is None or labels.tier or labels.scope,
         "scoring again needs the tier and scope of the prompts, "
@@ -233,6 +233,8 @@ def compare(
     seeds: Mapping[str, Sequence] | None = None,  # Recipe → its runs, by position/name
     labels: str | Path | Iterable | None = None,  # By people: see `read_labels`
     label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
+    # A column of the scenarios' file, 'tier' or 'scope', to group the scores by
+    by: str | None = None,
 ) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
     "Rank results on the prompts they share, with differences from the baseline"
     check_numbers(level=level, n_resamples=n_resamples, seed=seed)
@@ -243,11 +245,13 @@ def compare(
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     base = _find(results, baseline)
-    shared, known = _prepare(results, policy)
+    shared, known = _prepare(results, policy, by)
     resampling = Resampling(level, n_resamples, seed)
     settings = asdict(resampling)
     if policy:
         settings |= {"policy": policy.name, "policy_hash": policy.hash}
+    if by is not None:
+        settings["by"] = by
     baselines = _baselines(results, base)
     parts = _measure_all(results, baselines, resampling, known)
     best = _best(parts, baselines, base, resampling)

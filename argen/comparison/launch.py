@@ -40,6 +40,7 @@ from argen.evaluation.responses import (
 )
 
 from ..errors import InputError, require
+from ..evaluation.results import check_column
 from ..evaluation.run import judge_and_score
 from ..files import output_folder, write_json
 from ..judge.judges import make_judge
@@ -628,7 +629,7 @@ def run(self: _Launch) -> dict[str, Outcome]:  # In the order of the models
 
 
 # %% ../../nbs/comparison/11_launch.ipynb #cf0e152b
-def _compared(outcomes, baseline) -> Comparison:
+def _compared(outcomes, baseline, by=None) -> Comparison:
     "Compare the models that are done; `InputError` where none is"
     done, failed = {}, {}
     for name, outcome in outcomes.items():
@@ -644,7 +645,7 @@ def _compared(outcomes, baseline) -> Comparison:
             f"{failed[baseline]}"
         )
     position = list(done).index(baseline) if baseline in done else 0
-    comparison = compare(done.values(), baseline=position, failed=failed)
+    comparison = compare(done.values(), baseline=position, failed=failed, by=by)
     n_ended = len(comparison.results) + len(comparison.failed)
     assert n_ended == len(outcomes), f"{n_ended} of {len(outcomes)} models have ended"
     if baseline in failed:
@@ -671,7 +672,7 @@ def compare_models(
     # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, `smollm2`, or chat
     # models of your own
     models: Sequence,
-    scenarios,  # Path of a processed scenario file, or scenarios
+    scenarios,  # With tier and scope: a file, a data frame, a list, …
     # Who judges: `offline`, `openai`, `gemini`, `openai:MODEL`, or a judge of your own
     judge="offline",
     # Where responses, results and the report go; a second call resumes there.
@@ -696,6 +697,8 @@ def compare_models(
     # Called as `progress(stage, done, total)`, from several threads; by default draws
     # bars
     progress: Callable = DEFAULT_PROGRESS,
+    # A column of the scenarios' file, 'tier' or 'scope', to group the scores by
+    by: str | None = None,
     # Fields of `argen.evaluation.responses.GenerationSettings`, the same for every
     # model: `system_prompt`, `temperature`, …
     **asking,
@@ -713,6 +716,8 @@ def compare_models(
     )
     system_text(settings.system_prompt)
     scenarios = scorable_scenarios(scenarios, settings.limit)
+    if by is not None:
+        check_column(scenarios, by)
     judge = make_judge(judge)
     for name in filter(_is_local, named.values()):
         _check_name(name)
@@ -731,7 +736,7 @@ def compare_models(
             schedule=schedule,
             progress=progress,
         )
-        comparison = _compared(launch.run(), wanted)
+        comparison = _compared(launch.run(), wanted, by)
         if output_dir:
             comparison.report(output_dir)
     return comparison

@@ -228,10 +228,10 @@ def _measure_group(results, scores, baselines, resampling, label, value):
 
 
 def _measure_groups(results, parts, baselines, resampling, labels):
-    "Fill in estimates and differences by tier and scope"
+    "Fill in estimates and differences by tier, scope and a column of the user's own"
     prompts = list(parts[results[0].name].scores.means.index)
-    for label in ("tier", "scope"):
-        by_prompt = getattr(labels, label)
+    kinds = {"tier": labels.tier, "scope": labels.scope, **labels.by}
+    for label, by_prompt in kinds.items():
         known = sorted({by_prompt[p] for p in prompts if p in by_prompt})
         unknown = [None] if any(p not in by_prompt for p in prompts) else []
         for value in known + unknown:

@@ -24,6 +24,7 @@ from argen.comparison.plots import (
     plot_violations,
 )
 from argen.comparison.tables import (
+    _by_table,
     _first,
     _main_table,
     _principle_table,
@@ -58,6 +59,7 @@ def summary(
         "\n".join(f"> {note}  " for note in _notes(comparison)),
         _main_table(comparison),
         _principle_table(comparison),
+        _by_table(comparison),
         _people(comparison),
         _methods(comparison),
     ]

@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 
 from ..errors import InputError
+from ..evaluation.frames import column_values
 from ..evaluation.responses import check_result
 from ..evaluation.results import Evaluation, read_evaluation
 from ..models.names import model_label
@@ -190,6 +191,7 @@ class _Labels:
     tier: dict[str, str]  # By prompt hash, where all that know it agree
     scope: dict[str, str]  # The same
     n_conflicts: int  # Prompts with two tiers, or two scopes
+    by: dict[str, dict] = field(default_factory=dict)  # Column → hash → its value
 
 
 def _labels_of(results, name):
@@ -204,11 +206,20 @@ def _labels_of(results, name):
     return agreed, conflicts
 
 
-def _labels(results):
-    "Tier and scope of all prompts"
+def _values_of(results, column):
+    "Prompt hash → the value of a column of the user's own file"
+    rows = [row for result in results for row in result.rows]
+    pairs = zip(rows, column_values(rows, column))
+    return {row["prompt_hash"]: value for row, value in pairs if value is not None}
+
+
+def _labels(results, by=None):
+    "Tier, scope and the values of a column, where one is given, of all prompts"
     tiers, tier_conflicts = _labels_of(results, "tier")
     scopes, scope_conflicts = _labels_of(results, "scope")
-    return _Labels(tiers, scopes, len(tier_conflicts | scope_conflicts))
+    n_conflicts = len(tier_conflicts | scope_conflicts)
+    own = {} if by in (None, "tier", "scope") else {by: _values_of(results, by)}
+    return _Labels(tiers, scopes, n_conflicts, own)
 
 
 # %% ../../nbs/comparison/01_results.ipynb #6888f8a7

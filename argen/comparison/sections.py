@@ -23,6 +23,7 @@ from argen.comparison.pages import (
     response_html,
 )
 from argen.comparison.tables import (
+    _by_table,
     _effect_table,
     _group_table,
     _is_complete,
@@ -172,6 +173,10 @@ def _worst_responses(comparison, figures):
 
 
 # %% ../../nbs/comparison/08_sections.ipynb #9a2af0dc
+_BY_COLUMN = (
+    "Scores by a column of the scenarios' file, and differences from the baseline. "
+    "These are many looks, and their intervals are not corrected for that."
+)
 _BY_TIER = (
     "Differences from the baseline by tier, and on how many prompts: what is a gain "
     "for the many may be a loss for the most urgent. These are many looks, and their "
@@ -210,6 +215,12 @@ def _strong_and_weak(comparison, figures):
 
 
 # %% ../../nbs/comparison/08_sections.ipynb #e8c0073e
+def _by_column(comparison, figures):
+    "Scores by the column that was asked for"
+    table = _by_table(comparison)
+    return [_BY_COLUMN, table] if table else []
+
+
 def _length(comparison, figures):
     "What length has to do with it"
     table = _length_table(comparison)
@@ -403,6 +414,7 @@ _SECTIONS = {  # Title → what makes the section
     "Violations": _violations,
     "Worst responses": _worst_responses,
     "Where it is strong and weak": _strong_and_weak,
+    "By column": _by_column,
     "Length": _length,
     "Profile": _profile,
     "Checkpoints": _checkpoints,

@@ -220,6 +220,33 @@ def _mcnemar_table(comparison) -> str:
     return table + _more(len(others) - most)
 
 
+# %% ../../nbs/comparison/06_tables.ipynb #09b00b33
+def _by_rows(comparison, column, value):
+    "A row for each model that has scores of one value of a column"
+    name = "*(none)*" if value is None else _text(value)
+    rows = []
+    for result in _first(comparison.results, comparison.baseline):
+        mean = result.groups["combined"].get(column, {}).get(value)
+        if mean is None:
+            continue
+        found = result.group_differences.get("combined", {}).get(column, {})
+        counts = [mean.n_scored, mean.n_missing]
+        numbers = [_interval(mean), _interval(found.get(value, "")), *counts]
+        rows.append([name, _text(result.name), *numbers])
+    return rows
+
+
+def _by_table(comparison) -> str:
+    "Combined score and difference by the column asked for; empty without one"
+    column = comparison.settings.get("by")
+    if column is None:
+        return ""
+    values = comparison.results[0].groups["combined"].get(column, {})
+    rows = [row for value in values for row in _by_rows(comparison, column, value)]
+    header = ["model", "combined", "difference", "scored", "missing"]
+    return markdown_table([_text(column), *header], rows, range(2, 6))
+
+
 # %% ../../nbs/comparison/06_tables.ipynb #2b131fcf
 def _labelled(groups, values, label):
     "Those tiers or scopes that at least one of the results has"

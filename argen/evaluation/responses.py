@@ -26,9 +26,9 @@ from argen.files import (
 from argen.records import (
     Response,
     Scenario,
+    as_scenarios,
     content_hash,
     prompt_hash,
-    read_scenarios,
     scenario_from_row,
 )
 
@@ -41,6 +41,7 @@ from ..models.reasoning import UNFINISHED, with_reasoning_apart
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, now, open_run, versions
 from ..settings import check_numbers
+from ..sources import is_table, read_rows
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #19959981
@@ -68,13 +69,11 @@ class GenerationSettings:
 
 # %% ../../nbs/evaluation/00_responses.ipynb #3f25302e
 def scorable_scenarios(
-    scenarios: str | Path | Sequence[Scenario],  # Processed file, or scenarios
+    scenarios,  # As `read_scenarios` takes them: a file, a data frame, scenarios, …
     limit: int | None = None,  # Only the first so many
 ) -> list[Scenario]:  # Raises `InputError` where tier or scope is missing
     "Scenarios that can be scored"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
-    scenarios = list(scenarios)[:limit]
+    scenarios = list(as_scenarios(scenarios))[:limit]
     unlabeled = sum(s.tier is None or s.scope is None for s in scenarios)
     if unlabeled:
         raise InputError(
@@ -379,8 +378,8 @@ def collect_responses(
     # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat
     # model of your own
     model: str | Callable,
-    # Processed file, or scenarios with tier and scope
-    scenarios: str | Path | Sequence[Scenario],
+    # Scenarios with tier and scope: a file, a data frame, a list, …
+    scenarios,
     settings: GenerationSettings = GenerationSettings(),  # How to ask
     *,
     output_dir: str | Path | None = None,  # Run folder to keep responses in, to resume
@@ -578,8 +577,26 @@ def read_json_file(
     raise InputError(f"{path}: {message}")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #bef43b3e
+def _counted(values: dict) -> dict:
+    "A row of a table with counts as numbers"
+    counts = [name for name in values if _ROW.get(name) == _COUNT]
+    texts = {name: str(values[name]) for name in counts}
+    return values | {name: int(t) for name, t in texts.items() if t.isdecimal()}
+
+
+def _read_table(path):
+    "Rows of a table of responses, each with its place"
+    placed = [(row.place, _counted(row.values)) for row in read_rows(path)]
+    for place, row in placed:
+        _check_fields(row, _ROW, place)
+    return placed
+
+
 def _read_rows(path):
     "Rows of a file, each with its place, and the `evaluation_config` beside them"
+    if is_table(path):
+        return _read_table(path), {}
     if Path(path).suffix != ".json":
         placed = [(f"{path}:{line}", row) for line, row in read_jsonl(path)]
         for place, row in placed:
@@ -601,6 +618,32 @@ def _read_rows(path):
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #91cc3980
+_OF_RESPONSES = {  # Fields of a response that a row may have
+    "completion_tokens",
+    "error",
+    "finish_reason",
+    "model",
+    "prompt_tokens",
+    "reasoning_tokens",
+    "response",
+    "response_reasoning",
+    "sample",
+    "scenario_id",
+}
+_OF_RESULTS = {"ahimsa_score", "combined_score", "harm_avoidance_score"}
+
+
+def _own_columns(extra: dict) -> dict:
+    "The user's own columns among the fields of a row that are none of a scenario's"
+    kept = extra.get("extra")
+    if isinstance(kept, dict):
+        return kept
+    if _OF_RESULTS & extra.keys():
+        return {}
+    return {name: value for name, value in extra.items() if name not in _OF_RESPONSES}
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #623c9d51
 def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     "A row as scenario and response; `labels` of its prompt where it has none"
     if not isinstance(row, dict):
@@ -615,6 +658,7 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     scenario.tier = scenario.tier or tier
     scenario.scope = scenario.scope or scope
     scenario.id = row.get("scenario_id", row.get("id"))
+    scenario.extra = _own_columns(scenario.extra)
     fields = {name: row.get(name) for name in _RESPONSE_FIELDS}
     reasoning = row.get("response_reasoning")
     response = Response(row.get("response") or "", reasoning=reasoning, **fields)
@@ -631,15 +675,15 @@ _RESPONSE_FIELDS = (
 
 
 def read_responses(
-    # JSONL, a JSON list, or a result file: rows with `prompt` and `response`
+    # JSONL, a JSON list, CSV, TSV, Parquet, or a result file: rows with a prompt and
+    # `response`
     path: str | Path,
-    # Where tier and scope are, for rows without
-    scenarios: str | Path | Sequence[Scenario] | None = None,
+    # Where tier and scope are, for rows without; as `read_scenarios` takes them
+    scenarios=None,
 ) -> ResponseSet:  # Raises `InputError` naming file and row for what isn't a response
     "Read responses that exist"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
-    labels = {s.identity: (s.tier, s.scope) for s in scenarios or []}
+    known = [] if scenarios is None else as_scenarios(scenarios)
+    labels = {s.identity: (s.tier, s.scope) for s in known}
     placed, config = _read_rows(path)
     if not placed:
         raise InputError(f"{path}: no rows in it; nothing to judge")

@@ -48,6 +48,33 @@ def _score_fields(scores: Scores) -> dict:
     return fields | {name: getattr(scores, name) for name in rest}
 
 
+# %% ../../nbs/evaluation/01_results.ipynb #a99b28d7
+_FROM_PROCESSING = ("labeled_by", "other_labels", "tier_before", "scope_before")
+
+
+def own_columns(
+    scenario: Scenario,
+) -> dict:  # Column → value
+    "The columns of a user's file that argen has no field for"
+    return {
+        name: value
+        for name, value in scenario.extra.items()
+        if name not in _FROM_PROCESSING
+    }
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #6c6a5968
+def check_column(
+    scenarios: Sequence[Scenario],
+    column: str,  # To group scores by
+):
+    "`InputError` unless scenarios have a column, before anything is asked"
+    from argen.evaluation.frames import column_values
+
+    rows = [scenario.row() | {"extra": own_columns(scenario)} for scenario in scenarios]
+    column_values(rows, column)
+
+
 # %% ../../nbs/evaluation/01_results.ipynb #926e8ef0
 def result_row(
     scenario: Scenario,  # What was asked
@@ -80,7 +107,9 @@ def result_row(
         parts = verdict.harm_avoidance_score + verdict.safety_context_score
         row["raw_ahimsa_score"] = parts / 2
     row |= _score_fields(scores)
-    return row | {"verdict_status": verdict.status, "verdict_missing": verdict.missing}
+    row |= {"verdict_status": verdict.status, "verdict_missing": verdict.missing}
+    columns = own_columns(scenario)
+    return row | {"extra": columns} if columns else row
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #6760b27d
@@ -282,6 +311,37 @@ def widget(self: Evaluation):
     from argen.jupyter.widgets import browse_responses
 
     return browse_responses(self).widget()
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #e1ca361a
+@patch
+def frame(self: Evaluation):  # pandas frame
+    "A row for each response, with the columns of `argen.evaluation.frames`"
+    from argen.evaluation.frames import evaluation_frame
+
+    return evaluation_frame(self)
+
+
+@patch
+def export(
+    self: Evaluation,
+    path: str | Path,  # Ending in .csv or .parquet
+) -> Path:  # Raises `InputError` for another ending
+    "Write the rows as a table, whole or not at all"
+    from argen.evaluation.frames import evaluation_frame, export_frame
+
+    return export_frame(evaluation_frame(self), path)
+
+
+@patch
+def by(
+    self: Evaluation,
+    column: str,  # Of the scenarios' file, or 'tier' or 'scope'
+):  # `Groups`; raises `InputError` for a column that no row has
+    "Scores by the values of a column, with intervals and what is missing"
+    from argen.evaluation.frames import group_scores
+
+    return group_scores(self.rows, column)
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #69041e8d

@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/evaluation/run.html.md"""
 __all__ = ["evaluate", "evaluate_responses", "judge_and_score"]
 
 # %% ../../nbs/evaluation/02_run.ipynb #08e09925
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
 from ..progress import DEFAULT_PROGRESS
-from ..records import Scenario, content_hash
+from ..records import content_hash
 from ..runs import hold, now, versions
 from .results import Evaluation, rescored_row, result_row, summarize
 
@@ -143,8 +143,8 @@ def evaluate(
     # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat
     # model of your own
     model: str | Callable,
-    # Processed file, or scenarios with tier and scope
-    scenarios: str | Path | Sequence[Scenario],
+    # Scenarios with tier and scope: a file, a data frame, a list, …
+    scenarios,
     judge: str | Callable = "offline",  # Who judges
     *,
     system_prompt: str = "ENHANCED",  # 'BASIC', 'ENHANCED', 'MEDICAL', or your own text
@@ -194,8 +194,8 @@ def evaluate_responses(
     judge: str | Callable = "offline",  # Who judges
     *,
     policy: Policy = PUBLISHED,  # By what to score
-    # Where tier and scope are, for rows without
-    scenarios: str | Path | Sequence[Scenario] | None = None,
+    # Where tier and scope are, for rows without; as `read_scenarios` takes them
+    scenarios=None,
     rescore: bool = False,  # Ask no judge: score the verdicts that the file holds
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Evaluation:  # Raises `InputError` for a file that can't be used

@@ -10,9 +10,8 @@ __all__ = ["browse_scenarios", "shown", "turns_html"]
 # %% ../../nbs/jupyter/00_browse.ipynb #4cc4a5f5
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import ipywidgets as widgets
 from fastcore.basics import patch
@@ -24,8 +23,7 @@ from argen.records import (
     PRINCIPLES,
     SCOPES,
     TIERS,
-    Scenario,
-    read_scenarios,
+    as_scenarios,
     row_prompt,
 )
 
@@ -233,14 +231,12 @@ def _other_fields(row: Mapping) -> Markup:
 
 
 def browse_scenarios(
-    scenarios: str | Path | Iterable[Scenario],  # A file, or scenarios
+    scenarios,  # As `read_scenarios` takes them: a file, a data frame, scenarios, …
 ) -> Browser:  # Shows itself; `.widget()` has the controls
     "Leaf through a data set; `InputError` for a file that can't be read"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
     return Browser(
         noun="scenarios",
-        all_rows=[scenario.row() for scenario in scenarios],
+        all_rows=[scenario.row() for scenario in as_scenarios(scenarios)],
         columns={"id": "id", "tier": "tier", "scope": "scope"},
         details=_other_fields,
     )

@@ -13,13 +13,15 @@ import inspect
 import math
 import os
 import re
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from types import CellType, CodeType
 
 from fastcore.basics import patch
@@ -27,11 +29,12 @@ from fastcore.basics import patch
 from argen.files import (
     append_jsonl,
     drop_torn_line,
+    json_line,
     output_folder,
     read_jsonl,
     user_path,
-    write_jsonl,
     write_text,
+    write_whole,
 )
 from argen.records import (
     SCOPES,
@@ -40,6 +43,8 @@ from argen.records import (
     content_hash,
     prompt_hash,
     read_scenarios,
+    stream_scenarios,
+    unique_ids,
 )
 from argen.scenarios.labels import (
     LABEL_TEXT,
@@ -52,10 +57,12 @@ from argen.scenarios.labels import (
 
 # %% ../../nbs/scenarios/08_processing.ipynb #ce4a6599
 from ..errors import InputError, require
+from ..indexes import TextIndex
 from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
+from ..sources import USUAL_COLUMNS, Columns, source_name
 from ..tables import escape_markdown, markdown_table
 from .critical import same_text
 from .duplicates import overlap
@@ -144,9 +151,10 @@ def run_stage(
     block: int = 64,  # Prompts a call
     # Called as `progress(stage, done, total)`
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
+    stored=None,  # What `store` holds, by prompt hash, if it was read already
 ) -> tuple[dict[str, str], dict[str, str]]:  # Prompt → label, prompt → why it has none
     "Label prompts that `store` has no label for; `ValueError` for too few labels"
-    stored = _read_store(store)
+    stored = _read_store(store) if stored is None else stored
     labels, reasons, todo = {}, {}, []
     prompts = list(dict.fromkeys(prompts))
     for prompt in prompts:
@@ -165,6 +173,8 @@ def run_stage(
                 reasons[prompt] = problem
         new = [prompt for prompt in asked if prompt in labels]
         append_jsonl(store, [_stored_row(prompt, labels[prompt]) for prompt in new])
+        for prompt in new:
+            stored[prompt_hash(prompt)] = labels[prompt]
         progress(kind, len(labels) + len(reasons), len(prompts))
     return labels, reasons
 
@@ -173,7 +183,8 @@ def run_stage(
 def ask_labels(
     labeler: LLMLabeler,  # Who is asked
     prompts: Iterable[str],  # To label; repeated ones are asked once
-    store: str | Path,  # JSONL file of its answers; made if needed
+    # JSONL file of its answers, made if needed; or what was read from one
+    store: str | Path | AnswerStore,
     # Called as `progress(stage, done, total)`
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
 ) -> dict[str, dict[str, str]]:  # Kind → prompt → label, or `Unlabeled`
@@ -181,7 +192,8 @@ def ask_labels(
     prompts = list(dict.fromkeys(prompts))
     found = {kind: {} for kind in labeler.kinds}
     unlabeled = set()
-    answered = labeler.stream(prompts, AnswerStore(store))
+    answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
+    answered = labeler.stream(prompts, answers)
     for done, (prompt, labels) in enumerate(answered, 1):
         for kind, label in labels.items():
             found[kind][prompt] = label
@@ -258,7 +270,7 @@ class Summary:
     kept: Counter = field(default_factory=Counter)  # (kind, labeler) → rows kept
     repeats: Counter = field(default_factory=Counter)  # Earlier row → rows like it
     dropped: bool = False  # Were rows that repeat an earlier one set aside?
-    doubts: list[str] = field(default_factory=list)  # Why labels may mean little
+    doubts: list[str] | None = None  # Why labels may mean little
 
     def disagreement(self):  # pandas DataFrame: rows compared, and that differ
         "How far other evaluators disagree with the labels given"
@@ -366,6 +378,12 @@ _UNLABELED_ADVICE = (
 )
 
 
+def _kind_place(counted) -> int:
+    "Where a count of kept labels is shown: tiers first"
+    (kind, _), _ = counted
+    return _KINDS.index(kind)
+
+
 def _labelers(summary) -> str:
     "Who labeled a file"
     rows = 2 * summary.mix.total()  # Each has a tier and a scope
@@ -384,10 +402,11 @@ def _repr_markdown_(self: Summary):
     if self.repeats:
         notes.append(_repeats_line(self))
     if self.kept:
-        kept = [f"{kind} of {n} ({name})" for (kind, name), n in self.kept.items()]
+        counts = sorted(self.kept.items(), key=_kind_place)
+        kept = [f"{kind} of {n} ({name})" for (kind, name), n in counts]
         notes.append(f"kept: {', '.join(kept)}; `--relabel` gives them again")
     notes += [_disagrees(name, kinds) for name, kinds in self.others.items()]
-    notes += self.doubts
+    notes += self.doubts or []
     if self.cost is not None:
         notes.append(f"cost {self.cost:.4f}")
     if self.rejected:
@@ -444,16 +463,25 @@ class _Labels:
         return {"tier": self.tier, "scope": self.scope}
 
 
-def _kept_labels(scenarios) -> dict[str, dict]:  # Kind → prompt → label
-    "Labels that a file has; those of a prompt that has two different ones are left out"
-    kept = {}
+_CONFLICT = "two labels"
+
+
+def _note_labels(known: TextIndex, scenario):
+    "Remember the labels of a row, and whether its prompt has two different ones"
     for kind in _KINDS:
-        found = {}
-        for row in scenarios:
-            label = getattr(row, kind)
-            if label:
-                found.setdefault(row.transcript, set()).add(label)
-        kept[kind] = {o: min(said) for o, said in found.items() if len(said) == 1}
+        label = getattr(scenario, kind)
+        if label and known.setdefault(f"{kind} {scenario.transcript}", label) != label:
+            known[f"{kind} {scenario.transcript}"] = _CONFLICT
+
+
+def _kept_labels(known: TextIndex, prompts) -> dict[str, dict]:
+    "Kind → prompt → label of the file; a prompt with two different ones has none"
+    kept = {kind: {} for kind in _KINDS}
+    for kind in _KINDS:
+        for prompt in prompts:
+            label = known.get(f"{kind} {prompt}")
+            if label not in (None, _CONFLICT):
+                kept[kind][prompt] = label
     return kept
 
 
@@ -461,35 +489,65 @@ def _kept_labels(scenarios) -> dict[str, dict]:  # Kind → prompt → label
 _NOTHING_KEPT = {kind: {} for kind in _KINDS}
 
 
-def _unlabeled(prompts, kept, stores) -> list[str]:
+@dataclass
+class _Stores:
+    "Labels and answers of one evaluator on disk, as far as they were read"
+
+    folder: Path  # The run's
+    prefix: str = ""  # Of the files of a further evaluator
+
+    def __post_init__(self):
+        self.labels = {kind: _indexed(self.path(kind)) for kind in _KINDS}
+        self.answers = None  # An `AnswerStore`, once a service is asked
+
+    def path(self, name) -> Path:
+        "A file of this evaluator"
+        return self.folder / f"{self.prefix}{name}.jsonl"
+
+
+def _indexed(store) -> TextIndex:
+    "Labels of an earlier run by prompt hash"
+    drop_torn_line(store)
+    stored = TextIndex()
+    if store.exists():
+        for _, row in read_jsonl(store):
+            stored[row["prompt_hash"]] = row["label"]
+    return stored
+
+
+def _unlabeled(prompts, kept, stores: _Stores) -> list[str]:
     "Prompts that lack a label of some kind, neither kept nor in a store"
     lacking = set()
-    for kind, store in stores.items():
-        stored = _read_store(store)
+    for kind, stored in stores.labels.items():
         for prompt in prompts:
-            if prompt not in kept[kind] and prompt_hash(prompt) not in stored:
+            is_kept = prompt in kept[kind]
+            if not is_kept and stored.get(prompt_hash(prompt)) is None:
                 lacking.add(prompt)
     return [prompt for prompt in prompts if prompt in lacking]
 
 
 def _label(
-    prompts, evaluator: _Evaluator, run, progress, prefix="", kept=_NOTHING_KEPT
+    prompts, evaluator: _Evaluator, stores: _Stores, progress, kept=_NOTHING_KEPT
 ) -> _Labels:
     "Tiers, scopes and reasons by one evaluator; stored labels are in the run folder"
     labelers = {"tier": evaluator.tier, "scope": evaluator.scope}
-    stores = {kind: run / f"{prefix}{kind}.jsonl" for kind in _KINDS}
     if evaluator.labeler:
         asked = _unlabeled(prompts, kept, stores)
-        found = ask_labels(
-            evaluator.labeler, asked, run / f"{prefix}answers.jsonl", progress
-        )
+        if stores.answers is None:
+            stores.answers = AnswerStore(stores.path("answers"))
+        found = ask_labels(evaluator.labeler, asked, stores.answers, progress)
         labelers = {kind: partial(map, said.get) for kind, said in found.items()}
 
     def stage(kind, asked):
         "Kept labels, and new ones of one kind"
         new = [prompt for prompt in asked if prompt not in kept[kind]]
         labels, reasons = run_stage(
-            kind, new, labelers[kind], stores[kind], progress=progress
+            kind,
+            new,
+            labelers[kind],
+            stores.path(kind),
+            progress=progress,
+            stored=stores.labels[kind],
         )
         old = {o: kept[kind][o] for o in asked if o in kept[kind]}
         return labels | old, reasons
@@ -546,29 +604,58 @@ def _labeled(scenario, labels: _Labels, evaluator, others) -> Scenario:
     return replace(scenario, tier=tier, scope=scope, prompt_hash=key, extra=extra)
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #1d82dadf
+_BLOCK = 5000  # Rows that are in memory together
+
+
+def _text_key(scenario) -> str:
+    "What tells rows that repeat each other"
+    return same_text(scenario.transcript) or scenario.transcript
+
+
+def _silent(text):
+    "Say nothing, as it was said before"
+
+
+def _file_hash(path) -> str:  # 64 hex digits
+    "SHA-256 of a file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 # %% ../../nbs/scenarios/08_processing.ipynb #89bca0ca
 @dataclass(kw_only=True)
 class _File:
     "One file to process"
 
     source: Path
-    scenarios: list[Scenario]
+    number: int  # Its own among all files
+    names: list[str]  # Of all files
+    columns: Columns  # Which column each field is read from
+    n_rows: int
     path: Path  # Where its rows go
     evaluator: _Evaluator
     others: list[_Evaluator]  # To compare with
-    repeats: dict[int, str]  # Place of a row → the earlier row that it repeats
+    known: TextIndex  # The labels that it has
+    texts: TextIndex  # Text → file and row where it is first, of all files
     relabel: bool = False  # Ask for the labels that the file has, too?
     drop_duplicates: bool = False  # Set aside rows that repeat an earlier one?
 
-    def __post_init__(self):
-        self.dropped = []  # Rows for the file of rejected ones
-        if not self.drop_duplicates:
-            return
-        for place, earlier in self.repeats.items():
-            row = self.scenarios[place].row()
-            self.dropped.append({**row, "rejected": f"repeats {earlier}"})
-        rows = enumerate(self.scenarios)
-        self.scenarios = [row for place, row in rows if place not in self.repeats]
+    def rows(self) -> Iterator[tuple[Scenario, str | None]]:
+        "Scenarios, each with the earlier row that it repeats"
+        scenarios = stream_scenarios(self.source, self.columns, say=_silent)
+        for number, (_, scenario) in enumerate(scenarios, 1):
+            first = self.texts.get(_text_key(scenario))
+            earlier = None
+            if first != f"{self.number} {number}":
+                file, row = map(int, first.split())
+                earlier = f"row {row} of {self.names[file]}"
+            yield scenario, earlier
+
+    def blocks(self) -> Iterator[list[tuple[Scenario, str | None]]]:
+        "The same, so many at a time"
+        rows = self.rows()
+        return iter(lambda: list(islice(rows, _BLOCK)), [])
 
     @property
     def rejected_path(self) -> Path:
@@ -584,10 +671,13 @@ class _File:
         "What a second run must agree in"
         settings = {
             "input": self.source.name,
-            "input_hash": hashlib.sha256(self.source.read_bytes()).hexdigest(),
+            "input_hash": _file_hash(self.source),
             "evaluator": self.evaluator.name,
             **self.evaluator.about,
         }
+        named = {k: v for k, v in asdict(self.columns).items() if v is not None}
+        if named:
+            settings["columns"] = named
         if self.relabel:
             settings["relabel"] = True
         if self.others:
@@ -652,11 +742,11 @@ def _total_cost(evaluators) -> float | None:
     return sum(known) if known else None
 
 
-def _write_or_remove(path, rows) -> Path | None:
-    "Write rows; where there are none, there is no file"
-    if rows:
-        return write_jsonl(path, rows)
-    path.unlink(missing_ok=True)
+def _or_remove(path) -> Path | None:
+    "A file that was written; where no row went to it, there is no file"
+    if path.stat().st_size:
+        return path
+    path.unlink()
     return None
 
 
@@ -664,21 +754,32 @@ def _write_or_remove(path, rows) -> Path | None:
 class _NamedProgress:
     "The caller's `progress`, with the file's name in it"
 
-    def __init__(self, progress, name):
+    def __init__(self, progress, file: _File):
         self.progress = progress
-        self.name = name
+        self.name = file.source.stem
         self.note = getattr(progress, "note", None)
+        self.n_rows = file.n_rows
+        self.n_done = 0  # Rows of earlier blocks
 
     def __call__(self, stage, done, total):
+        if self.n_rows > _BLOCK:
+            done, total = self.n_done + done, self.n_rows
         self.progress(f"{stage} of {self.name}", done, total)
 
+    def end_block(self, n_rows):
+        "Move on by a block, whatever of it was labeled already"
+        self.n_done += n_rows
+        if self.n_rows > _BLOCK:
+            for kind in _KINDS:
+                self(kind, 0, 0)
 
-def _label_file(file: _File, progress) -> _Labels:
-    "Labels of one file; a prompt that is too long has none"
-    prompts = [scenario.transcript for scenario in file.scenarios]
+
+def _label_rows(file: _File, scenarios, stores, progress) -> _Labels:
+    "Labels of some rows of a file; a prompt that is too long has none"
+    prompts = [scenario.transcript for scenario in scenarios]
     short = [prompt for prompt in prompts if len(prompt) <= _LONGEST]
-    kept = _NOTHING_KEPT if file.relabel else _kept_labels(file.scenarios)
-    labels = _label(short, file.evaluator, file.run, progress, kept=kept)
+    kept = _NOTHING_KEPT if file.relabel else _kept_labels(file.known, prompts)
+    labels = _label(short, file.evaluator, stores, progress, kept)
     for prompt in prompts:
         if len(prompt) > _LONGEST:
             labels.reasons[prompt] = (
@@ -717,40 +818,124 @@ def _doubts(prompts, labels: _Labels) -> list[str]:
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #c5ea7402
+class _Writers:
+    "The files that a file's rows go to, whole or not at all"
+
+    def __init__(self, file: _File, held: ExitStack):
+        self._rejected = held.enter_context(write_whole(file.rejected_path))
+        self._labeled = held.enter_context(write_whole(file.path))
+        self._dropped = held.enter_context(TemporaryFile())  # noqa: SIM115
+
+    def labeled(self, row):
+        "Write a row with its labels"
+        self._labeled.write(json_line(row).encode("utf-8", "replace"))
+
+    def rejected(self, row, reason):
+        "Write a row that has none"
+        line = json_line({**row.row(), "rejected": reason})
+        self._rejected.write(line.encode("utf-8", "replace"))
+
+    def dropped(self, row, reason):
+        "Keep a row that repeats another; such rows come last"
+        line = json_line({**row.row(), "rejected": reason})
+        self._dropped.write(line.encode("utf-8", "replace"))
+
+    def finish(self):
+        "Put the rows that repeat others after those without a label"
+        self._dropped.seek(0)
+        shutil.copyfileobj(self._dropped, self._rejected)
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #a4c37c26
+def _distinct(file: _File, block, summary, writers) -> list[Scenario]:
+    "Rows to label; those that repeat an earlier one are counted, or set aside"
+    rows = []
+    for scenario, earlier in block:
+        if earlier is not None:
+            summary.repeats[earlier] += 1
+        if earlier is not None and file.drop_duplicates:
+            writers.dropped(scenario, f"repeats {earlier}")
+        else:
+            rows.append(scenario)
+    return rows
+
+
+def _count(summary, kept, labels: _Labels, others):
+    "Add some rows to the counts of a file"
+    for kind, pairs in _before(kept, labels).items():
+        summary.before[kind].update(pairs)
+    for name, other in others.items():
+        for kind, pairs in _compare(kept, labels, other).items():
+            summary.others[name][kind].update(pairs)
+    summary.kept.update(_count_kept(kept, labels))
+
+
+def _process_rows(file: _File, rows, stores, *, summary, writers, progress):
+    "The three stages over some rows of a file"
+    own, *further = stores
+    labels = _label_rows(file, rows, own, progress)
+    kept = [row for row in rows if row.transcript in labels.scope]
+    prompts = [row.transcript for row in kept]
+    if summary.doubts is None:
+        summary.doubts = _doubts(prompts, labels) if file.evaluator.labeler else []
+    others = {}
+    for other, store in zip(file.others, further):
+        others[other.name] = _label(prompts, other, store, progress)
+    for row in kept:
+        row = _labeled(row, labels, file.evaluator.name, others)
+        summary.mix[row.tier, row.scope] += 1
+        writers.labeled(row)
+    for row in rows:
+        if row.transcript in labels.reasons:
+            reason = labels.reasons[row.transcript]
+            summary.rejected[reason] += 1
+            writers.rejected(row, reason)
+    _count(summary, kept, labels, others)
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #dee4e5c1
+def _pairs() -> _Pairs:
+    "No pairs of labels yet"
+    return {kind: Counter() for kind in _KINDS}
+
+
+def _all_stores(file: _File) -> list[_Stores]:
+    "Stored labels of a file, and those of further evaluators"
+    stores = [_Stores(file.run)]
+    for other in file.others:
+        name = other.name.replace(":", "-").replace("/", "-")
+        stores.append(_Stores(file.run, f"also-{name}-"))
+    return stores
+
+
 def _process_file(file: _File, resume, progress) -> Summary:
     "The three stages over one file"
     file.open(resume)
-    progress = _NamedProgress(progress, file.source.stem)
-    labels = _label_file(file, progress)
-    kept = [row for row in file.scenarios if row.transcript in labels.scope]
-    aside = [row for row in file.scenarios if row.transcript in labels.reasons]
-    prompts = [row.transcript for row in kept]
-    others = {}
-    for other in file.others:
-        prefix = f"also-{other.name.replace(':', '-').replace('/', '-')}-"
-        others[other.name] = _label(prompts, other, file.run, progress, prefix)
-    name = file.evaluator.name
-    rows = [_labeled(row, labels, name, others) for row in kept]
-    reasons = [labels.reasons[row.transcript] for row in aside]
-    rejected = [
-        {**row.row(), "rejected": reason} for row, reason in zip(aside, reasons)
-    ]
-    rejected += file.dropped
-    return Summary(
+    summary = Summary(
         source=file.source,
-        path=_write_or_remove(file.path, rows),
-        rejected_path=_write_or_remove(file.rejected_path, rejected),
-        evaluator=name,
-        mix=Counter((row.tier, row.scope) for row in rows),
-        before=_before(kept, labels),
-        rejected=Counter(reasons),
-        others={k: _compare(kept, labels, other) for k, other in others.items()},
-        cost=_total_cost([file.evaluator, *file.others]),
-        kept=_count_kept(kept, labels),
-        repeats=Counter(file.repeats.values()),
+        path=file.path,
+        rejected_path=file.rejected_path,
+        evaluator=file.evaluator.name,
+        mix=Counter(),
+        before=_pairs(),
+        rejected=Counter(),
+        others={other.name: _pairs() for other in file.others},
         dropped=file.drop_duplicates,
-        doubts=_doubts(prompts, labels) if file.evaluator.labeler else [],
     )
+    stores = _all_stores(file)
+    progress = _NamedProgress(progress, file)
+    with ExitStack() as held:
+        writers = _Writers(file, held)
+        how = {"summary": summary, "writers": writers, "progress": progress}
+        for block in file.blocks():
+            rows = _distinct(file, block, summary, writers)
+            _process_rows(file, rows, stores, **how)
+            progress.end_block(len(block))
+        writers.finish()
+    summary.cost = _total_cost([file.evaluator, *file.others])
+    summary.path = _or_remove(file.path)
+    summary.rejected_path = _or_remove(file.rejected_path)
+    return summary
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #1c70edf1
@@ -912,10 +1097,66 @@ def _listed(value) -> list:
     return [value] if isinstance(value, str | Path) else list(value)
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #a53483fe
+def _is_file(source) -> bool:
+    "Is this a path, and not the name of a data set?"
+    is_text = isinstance(source, str | os.PathLike)
+    return is_text and not str(source).startswith("hf:")
+
+
+def _sources(value) -> list:
+    "What to process: files, data sets and data frames, or one list of scenarios"
+    if isinstance(value, str | os.PathLike) or source_name(value) != "list":
+        return [value]
+    items = list(value)
+    is_one = any(isinstance(item, Scenario | Mapping) for item in items)
+    return [items] if is_one else items
+
+
+def _file_stem(source) -> str:
+    "The name of the file that a source is written to"
+    if not isinstance(source, str):
+        return "scenarios"
+    name = source.removeprefix("hf:").strip("/")
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def _written(source, columns, output_dir, progress) -> Path:
+    "A file with what is not in one; `InputError` where another has its name"
+    require(
+        output_dir,
+        f"`output_dir`: {source_name(source)} is not a file, so say where its rows go",
+    )
+    folder = output_folder(output_dir)
+    path = folder / f"{_file_stem(source)}.jsonl"
+    fresh = folder / f".{_file_stem(source)}.new.jsonl"
+    with write_whole(fresh) as file:
+        for _, scenario in stream_scenarios(source, columns, progress=progress):
+            file.write(json_line(scenario).encode("utf-8", "replace"))
+    is_same = path.exists() and _file_hash(path) == _file_hash(fresh)
+    if is_same or not path.exists():
+        return fresh.replace(path)
+    fresh.unlink()
+    raise InputError(f"{path}: holds other scenarios; choose another `output_dir`")
+
+
+def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]:
+    "Files, each with the columns that its fields are read from"
+    found = []
+    for source in sources:
+        if _is_file(source):
+            found.append((user_path(source), columns))
+        else:
+            written = _written(source, columns, output_dir, progress)
+            found.append((written, USUAL_COLUMNS))
+    return found
+
+
 # %% ../../nbs/scenarios/08_processing.ipynb #7db0b8ea
 def process(
-    # One or more scenario files; one that is another's output is left out
-    files: str | Path | Sequence,
+    # One or more scenario files, of any kind that `read_scenarios` reads; one that is
+    # another's output is left out. Or a data frame, a data set, a list of scenarios
+    files,
     # Who labels: 'offline' rules, the 'writer', 'openai', 'gemini', 'openai:MODEL',
     # 'gemini:MODEL'; with labelers of your own, their name in the rows
     evaluator: str = "offline",
@@ -937,6 +1178,12 @@ def process(
     relabel: bool = False,
     # Set aside rows whose prompt came before, here or in an earlier file?
     drop_duplicates: bool = False,
+    # Columns of the fields; by default found by their usual names
+    prompt_column: str | None = None,
+    id_column: str | None = None,
+    tier_column: str | None = None,
+    scope_column: str | None = None,
+    messages_column: str | None = None,
     # Settings of the chat model of a service: `timeout`, `price`, `base_url`,
     # `retries`, …
     **chat,
@@ -947,8 +1194,8 @@ def process(
     Raises `InputError` naming file and line of what can't be used, and an argument
     that nothing uses.
     """
-    files = [user_path(file) for file in _listed(files)]
-    require(files, "no files to process; name at least one scenario file")
+    sources = _sources(files)
+    require(sources, "no files to process; name at least one scenario file")
     check_numbers(concurrent_eval_limit=concurrent_eval_limit, **chat)
     settings = {**chat, "max_concurrency": concurrent_eval_limit}
     question = _Question(
@@ -960,8 +1207,17 @@ def process(
     )
     others = [_Question(evaluator=name, chat=settings) for name in _listed(also)]
     _check_settings(chat, [question, *others])
+    columns = Columns(
+        prompt=prompt_column,
+        id=id_column,
+        tier=tier_column,
+        scope=scope_column,
+        messages=messages_column,
+    )
+    files = _files(sources, columns, output_dir, progress)
     return _process_all(
-        _outputs(files, output_dir),
+        _outputs([file for file, _ in files], output_dir),
+        dict(files),
         question,
         others,
         resume=resume,
@@ -972,32 +1228,55 @@ def process(
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #f1b08c13
-def _repeats(read) -> dict[Path, dict[int, str]]:  # File → place → the earlier row
-    "Rows whose prompt came before, here or in an earlier file"
-    first = {}  # Text → file and place
-    repeats = {file: {} for file in read}
-    for file, scenarios in read.items():
-        for place, scenario in enumerate(scenarios):
-            text = same_text(scenario.transcript) or scenario.transcript
-            source, earlier = first.setdefault(text, (file, place))
-            if (source, earlier) != (file, place):
-                repeats[file][place] = f"row {earlier + 1} of {source.name}"
-    return repeats
+@dataclass(frozen=True)
+class _Scanned:
+    "What was seen of a file when it was checked"
+
+    n_rows: int
+    known: TextIndex  # The labels that it has
 
 
-def _process_all(outputs, question, others, *, resume, progress, **rules) -> Processed:
-    "Read all files, then process them"
-    read = {file: read_scenarios(file) for file in outputs}
-    repeats = _repeats(read)
+def _scan(file, number, texts: TextIndex, columns, progress) -> _Scanned:
+    "Check a whole file, and note which texts and labels it has"
+    known, n_rows = TextIndex(), 0
+    placed = stream_scenarios(file, columns, progress=progress)
+    for _, scenario in unique_ids(placed, TextIndex()):
+        n_rows += 1
+        texts.setdefault(_text_key(scenario), f"{number} {n_rows}")
+        _note_labels(known, scenario)
+    require(n_rows, f"{file}: no scenarios in it; write some with `argen generate`")
+    return _Scanned(n_rows, known)
+
+
+def _scenarios_of(file, columns) -> Iterator[Scenario]:
+    "Scenarios of a file that was checked"
+    for _, scenario in stream_scenarios(file, columns, say=_silent):
+        yield scenario
+
+
+def _process_all(
+    outputs, columns, question, others, *, resume, progress, **rules
+) -> Processed:
+    "Check all files, then process them"
+    names, texts = [file.name for file in outputs], TextIndex()
+    scanned = {}
+    for number, file in enumerate(outputs):
+        scanned[file] = _scan(file, number, texts, columns[file], progress)
     work = []
-    for file, scenarios in read.items():
+    for number, file in enumerate(outputs):
         one = _File(
             source=file,
-            scenarios=scenarios,
+            number=number,
+            names=names,
+            columns=columns[file],
+            n_rows=scanned[file].n_rows,
             path=outputs[file],
-            evaluator=question.resolve(scenarios),
-            others=[other.resolve(scenarios) for other in others],
-            repeats=repeats[file],
+            evaluator=question.resolve(_scenarios_of(file, columns[file])),
+            others=[
+                other.resolve(_scenarios_of(file, columns[file])) for other in others
+            ],
+            known=scanned[file].known,
+            texts=texts,
             **rules,
         )
         work.append(one)

@@ -23,10 +23,9 @@ from fastcore.basics import patch
 
 from argen.records import (
     PRINCIPLES,
-    Scenario,
+    as_scenarios,
     content_hash,
     prompt_hash,
-    read_scenarios,
 )
 from argen.training.checkpoints import (
     chosen_checkpoint,
@@ -254,14 +253,10 @@ class _Plan:
 
 
 # %% ../../nbs/training/10_grpo.ipynb #bc5d689e
-_Source = str | Path | Sequence[Scenario]
-
-
 def _read_rows(source, system_prompt):
     "The rows of a training set"
-    if isinstance(source, (str, Path)):
-        source = read_scenarios(source)
-    return training_rows(source or [], system_prompt)
+    scenarios = [] if source is None else as_scenarios(source)
+    return training_rows(scenarios, system_prompt)
 
 
 def _scenarios_hash(rows):
@@ -276,7 +271,8 @@ def _scenarios_hash(rows):
 # %% ../../nbs/training/10_grpo.ipynb #3ff292cf
 def train(
     model: str = DEFAULT_MODEL_ID,  # 'smollm2', a folder, or a Hugging Face id
-    scenarios: _Source = None,  # Processed file, or scenarios with tier and scope
+    # Scenarios with tier and scope: a file, a data frame, a list, …
+    scenarios=None,
     *,
     judge: str | Callable = "offline",  # Who judges completions
     output_dir: str | Path = "runs/train",  # The run's folder
@@ -284,7 +280,7 @@ def train(
     policy: Policy = PUBLISHED,  # What is rewarded
     use_separate_rewards: bool = False,  # One for each principle, not one for all
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
-    eval_scenarios: _Source | None = None,  # Held out, to evaluate on while training
+    eval_scenarios=None,  # Held out, to evaluate on while training
     reward_funcs: Sequence[Callable] = (),  # Your own, with TRL's interface
     reward_func_weights: Sequence[float] | None = None,  # By default 1 each
     policy_weight: float = 1.0,  # The policy's weight beside them; 0: only watch
