@@ -27,6 +27,7 @@ from ..evaluation.responses import check_result
 from ..evaluation.results import Evaluation, read_evaluation
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy
 from ..records import PRINCIPLES
 from ..settings import check_numbers
 from ..statistics.scores import row_hash
@@ -286,10 +287,12 @@ def draw_plan(
     guideline: str | None = None,  # What people are told; by default argen's
     principles: Sequence[str] = PRINCIPLES,  # Which to ask about, of single responses
     repeat_share: float = 0.1,  # Share of items that come again, in silence
-    policy: Policy = PUBLISHED,  # Whose words they are, and who will score the labels
+    # By what the labels will be scored: a policy, its name or YAML file
+    policy: Policy | str | Path = PUBLISHED,
 ) -> Plan:  # Raises `InputError` when nothing can be drawn
     "Draw scenarios within tiers, with all models' responses, in random order"
     check_numbers(count=count, seed=seed, repeat_share=repeat_share)
+    policy = as_policy(policy)
     require(kind in KINDS, f"`kind={kind!r}` is not one of {', '.join(KINDS)}")
     sources = read_sources(evaluations)
     require(

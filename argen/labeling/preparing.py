@@ -16,6 +16,7 @@ from typing import Literal
 from ..errors import InputError, require
 from ..files import output_folder, user_path
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy
 from ..records import PRINCIPLES
 from ..tables import escape_markdown
 from .drawing import draw_plan
@@ -85,7 +86,7 @@ def prepare_labels(
     guideline: str | Path | None = None,  # File with what people are told
     principles: Sequence[str] = PRINCIPLES,  # Which to ask about, of single responses
     repeat_share: float = 0.1,  # Share of items that come again, in silence
-    policy: Policy = PUBLISHED,  # What labels are worth
+    policy: Policy | str | Path = PUBLISHED,  # What labels are worth
 ) -> Prepared:  # Raises `InputError`, with nothing written
     "Draw a sample of scenarios, and write the plan and the sheet"
     given = half_width is not None, pilot is not None
@@ -97,6 +98,7 @@ def prepare_labels(
         count is None or half_width is None,
         "`count`: the number comes from `half_width`; leave one of them out",
     )
+    policy = as_policy(policy)
     size = None
     if half_width is not None:
         size = scenarios_needed(evaluations, pilot, half_width, policy=policy)
