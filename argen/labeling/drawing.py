@@ -113,6 +113,7 @@ class Pool:
     excluded: Mapping[str, int]  # Reason → scenarios
 
 
+# %% ../../nbs/labeling/01_drawing.ipynb #4dc6ad49
 def _stratum(sources, prompt) -> str:
     "The tier of a scenario, as the first evaluation that has one says"
     for source in sources:
@@ -264,6 +265,7 @@ def _with_repeats(items: list[Item], share: float, generator) -> list[Item]:
     return _renumbered(ordered)
 
 
+# %% ../../nbs/labeling/01_drawing.ipynb #c9960d07
 def _renumbered(items: Sequence[Item]) -> list[Item]:
     "Ids that say no more than the place, such as '007'"
     width = max(2, len(str(len(items))))
@@ -303,10 +305,7 @@ def draw_plan(
     population = {name: len(prompts) for name, prompts in pool.by_stratum.items()}
     generator = random.Random(seed)
     strata = _draw(pool, population, count, generator)
-    items = []
-    for block in _blocks(generator.sample(list(strata), len(strata))):
-        make = _single_items if kind == "single" else _pair_items
-        items += make(block, strata, sources, generator)
+    items = _all_items(kind, strata, sources, generator)
     is_single = kind == "single"
     return Plan(
         items=_with_repeats(items, repeat_share, generator),
@@ -319,6 +318,16 @@ def draw_plan(
         questions=rubric_questions(principles) if is_single else preference_question(),
         excluded=pool.excluded,
     )
+
+
+# %% ../../nbs/labeling/01_drawing.ipynb #6a85e348
+def _all_items(kind, strata, sources, generator) -> list[Item]:
+    "The items of the drawn scenarios, block by block"
+    make = _single_items if kind == "single" else _pair_items
+    items = []
+    for block in _blocks(generator.sample(list(strata), len(strata))):
+        items += make(block, strata, sources, generator)
+    return items
 
 
 def _draw(pool: Pool, population, count, generator) -> dict[str, str]:

@@ -41,6 +41,7 @@ def _mean(values) -> float | None:
     return sum(given) / len(given) if given else None
 
 
+# %% ../../nbs/labeling/06_sample_size.ipynb #1068a609
 def _labeled(labels, sources, policy) -> dict[str, dict[str, float]]:
     "Model → prompt's hash → mean combined score of its labels"
     scores = {}
@@ -140,6 +141,7 @@ def _most(size: SampleSize) -> float:
     return float("inf") if size.count is None else size.count
 
 
+# %% ../../nbs/labeling/06_sample_size.ipynb #33640609
 def _size(base: Source, other: Source, labeled, half_width, population) -> SampleSize:
     "What two models need"
     models = base.name, other.name
