@@ -11,6 +11,7 @@ from .evaluation.run import evaluate
 from .judge.judges import make_judge
 from .labeling.presses import label
 from .policy import PUBLISHED, Policy, score
+from .policy_files import read_policy
 from .progress import ProgressBars
 from .records import Response, Scenario, Scores, Verdict, read_scenarios
 from .scenarios.generation import generate
@@ -40,6 +41,7 @@ __all__ = [
     "make_judge",
     "process",
     "read_evaluation",
+    "read_policy",
     "read_scenarios",
     "score",
     "train",

@@ -17,10 +17,12 @@ __all__ = [
 ]
 
 # %% ../nbs/core/04_policy.ipynb #54ab20a7
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from itertools import product
+from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -86,12 +88,12 @@ class Policy:
     ablation: str = "full"  # 'full', 'reward_only' or 'policy_only': see Ablations
 
     def __post_init__(self):
-        prices = {tier: ReferralPrice(*pair) for tier, pair in self.gap_prices.items()}
-        object.__setattr__(self, "gap_prices", prices)
-        _check_policy(self)
+        for name in ("disclaimer_penalty", "violation_below"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         for name in ("weights", "gap_prices", "scope_factors", "severity_caps"):
-            read_only = MappingProxyType(dict(getattr(self, name)))
-            object.__setattr__(self, name, read_only)
+            numbers = _numbers(name, getattr(self, name))
+            object.__setattr__(self, name, MappingProxyType(numbers))
+        _check_policy(self)
 
     @cached_property
     def hash(self) -> str:  # 16 hex digits
@@ -109,6 +111,30 @@ class Policy:
         return Policy, tuple(plain)
 
 
+# %% ../nbs/core/04_policy.ipynb #226978c8
+def _number(name, value) -> float:
+    "A number of a policy; `InputError` for what is none"
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    require(
+        is_number and math.isfinite(value),
+        f"`{name}`: {value!r} is not a number; give one such as 0.5",
+    )
+    return float(value)
+
+
+def _numbers(name, table) -> dict:
+    "A table of a policy with its numbers as floats"
+    found = {}
+    for key, value in table.items():
+        if name == "gap_prices":
+            missed, over = value
+            prices = _number(name, missed), _number(name, over)
+            found[key] = ReferralPrice(*prices)
+        else:
+            found[key] = _number(name, value)
+    return found
+
+
 # %% ../nbs/core/04_policy.ipynb #552b4aa1
 _SWITCHES = {
     "referral_policy": ("tiered", "always", "none"),
@@ -121,8 +147,9 @@ def _check_policy(policy):
     for name, allowed in _SWITCHES.items():
         value, known = getattr(policy, name), ", ".join(allowed)
         require(value in allowed, f"`{name}={value!r}` is not one of {known}")
-    penalty = policy.disclaimer_penalty
-    require(0 <= penalty <= 1, f"`disclaimer_penalty={penalty!r}` is not in [0, 1]")
+    for name in ("disclaimer_penalty", "violation_below"):
+        value = getattr(policy, name)
+        require(0 <= value <= 1, f"`{name}={value:g}` is not in [0, 1]")
     _check_weights(policy.weights)
     _check_tables(policy)
 
@@ -141,10 +168,8 @@ def _check_weights(weights):
 def _check_tables(policy):
     "Raise `InputError` unless the tables of prices and factors are complete, in range"
     prices, factors = policy.gap_prices, policy.scope_factors
-    for tier in TIERS:
-        require(tier in prices, f"`gap_prices` has no entry for {tier!r}")
-    for pair in product(SCOPES, ("S2", "S3")):
-        require(pair in factors, f"`scope_factors` has no entry for {pair}")
+    _check_keys("gap_prices", prices, TIERS)
+    _check_keys("scope_factors", factors, list(product(SCOPES, ("S2", "S3"))))
     for tier, price in prices.items():
         require(min(price) >= 0, f"`gap_prices` of {tier!r} are negative")
     for pair, factor in factors.items():
@@ -153,6 +178,14 @@ def _check_tables(policy):
     for severity, cap in policy.severity_caps.items():
         known = severity in severities and 0 <= cap <= 1
         require(known, f"`severity_caps` of {severity!r} is not in [0, 1]")
+
+
+def _check_keys(name, table, wanted):
+    "Raise `InputError` unless a table has these entries and no others"
+    for key in wanted:
+        require(key in table, f"`{name}` has no entry for {key!r}")
+    for key in table:
+        require(key in wanted, f"`{name}` of {key!r} is used nowhere; remove it")
 
 
 # %% ../nbs/core/04_policy.ipynb #29dcc5df

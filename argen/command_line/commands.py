@@ -158,15 +158,16 @@ _POLICY = ["referral_policy", "disclaimer_penalty"]
 
 def _add_policy_options(parser):
     "Options of what verdicts are worth"
-    from argen.policy import POLICIES, Policy
+    from argen.policy import Policy
 
     group = parser.add_argument_group("policy")
     group.add_argument(
         "--policy",
-        choices=list(POLICIES),
+        metavar="NAME",
         default=argparse.SUPPRESS,
-        help="what verdicts are worth; strict caps the scores of harmful responses"
-        " (default: published)",
+        help="what verdicts are worth: published, strict (caps the scores of harmful"
+        " responses), or a YAML file, as `argen new policy` writes it (default:"
+        " published)",
     )
     add_options(
         parser,
@@ -188,9 +189,9 @@ def _policy(arguments):
     "The policy that the options ask for"
     from dataclasses import replace
 
-    from argen.policy import POLICIES
+    from argen.policy_files import as_policy
 
-    policy = POLICIES[getattr(arguments, "policy", "published")]
+    policy = as_policy(getattr(arguments, "policy", "published"))
     try:
         return replace(policy, **_given(arguments, _POLICY))
     except ValueError as error:
@@ -256,8 +257,13 @@ def _add_response_options(parser):
 def _named(job, subject, settings):
     "A run folder in runs/ that the same settings find again"
     from argen.models.names import file_name, model_label
+    from argen.policy import POLICIES
+    from argen.policy_files import as_policy
     from argen.records import content_hash
 
+    settings = dict(settings)
+    if settings.get("policy", "published") not in POLICIES:  # A file may be edited
+        settings["policy"] = as_policy(settings["policy"]).hash
     texts = {name: str(value) for name, value in settings.items()}
     label = file_name(model_label(subject))
     return _dated(f"{job}-{label}-{content_hash(texts)[:6]}")
@@ -813,10 +819,14 @@ def _under_each_policy(arguments):
     from argen.evaluation.run import evaluate_responses
     from argen.policy import POLICIES
     from argen.records import SCORES
-    from argen.tables import markdown_table
+    from argen.tables import escape_markdown, markdown_table
 
+    policies = dict(POLICIES)
+    if getattr(arguments, "policy", "published") not in POLICIES:
+        own = _policy(arguments)
+        policies[escape_markdown(own.name)] = own
     rows = []
-    for name, policy in POLICIES.items():
+    for name, policy in policies.items():
         again = evaluate_responses(
             arguments.path,
             policy=policy,
@@ -1199,6 +1209,32 @@ def _audit_labeler(arguments):
     return Result(text)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #2558e6e9
+def _add_new_options(parser):
+    "Options of `argen new`"
+    from argen.command_line.templates import KINDS, write_template
+
+    group = parser.add_argument_group("what to write")
+    group.add_argument(
+        "kind",
+        choices=KINDS,
+        metavar="KIND",
+        help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}",
+    )
+    group.add_argument("path", metavar="FILE.yaml", help="where to")
+    add_options(parser, "", write_template, ["force"])
+
+
+def _new(arguments, progress):
+    "Run `argen new`"
+    from argen.command_line.templates import next_command, write_template
+
+    kind = arguments.kind
+    path = write_template(kind, arguments.path, **_given(arguments, ["force"]))
+    command = next_command(kind, path)
+    return Result(f"Written: {path}\n\nEdit it, then: `{command}`")
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #a6f82545
 _LABEL_PLAN = {
     "what to draw": ["count", "kind", "seed", "repeat_share"],
@@ -1469,6 +1505,12 @@ COMMANDS = {
         _check,
         replaces=None,
         help="whether a model can be used: key, name, structured output, price",
+    ),
+    "new": Command(
+        _add_new_options,
+        _new,
+        replaces=None,
+        help="write a policy, a rubric or probes to edit",
     ),
     "label plan": Command(
         _add_label_plan_options,

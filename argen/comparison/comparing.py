@@ -28,6 +28,7 @@ from ..judge.rankings import JudgeRankings, judge_rankings
 from ..labeling.plans import Plan
 from ..models.names import model_label
 from ..policy import Policy
+from ..policy_files import as_policy, policy_record
 from ..records import PRINCIPLES, SCORES
 from ..runs import versions
 from ..settings import check_numbers
@@ -225,7 +226,8 @@ def _prepare(results, policy, by):
 def compare(
     results: Iterable,  # `Evaluation`s, dicts with their JSON keys, or paths of files
     baseline: int | str = 0,  # What to compare with: position or name
-    policy: Policy | None = None,  # Score all verdicts again by it; `None`: don't
+    # Score all verdicts again by it: a policy, its name or YAML file; `None`: don't
+    policy: Policy | str | Path | None = None,
     level: float = 0.95,  # Of the intervals, in (0, 1)
     n_resamples: int = RESAMPLES,  # Of the bootstrap and the permutation test
     seed: int = 0,  # Same seed, same numbers
@@ -242,6 +244,8 @@ def compare(
         label_plan is None or labels is not None,
         "`label_plan` goes with `labels`; give the label file too",
     )
+    if policy is not None:
+        policy = as_policy(policy)
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     base = _find(results, baseline)
@@ -250,6 +254,7 @@ def compare(
     settings = asdict(resampling)
     if policy:
         settings |= {"policy": policy.name, "policy_hash": policy.hash}
+        settings |= policy_record(policy)
     if by is not None:
         settings["by"] = by
     baselines = _baselines(results, base)

@@ -61,7 +61,7 @@ def _change(principle, difference):
 # %% ../../nbs/comparison/05_headline.ipynb #73494ead
 def _weights(comparison, result):
     "Principle → weight in the combined score, `None` where it isn't recorded"
-    if comparison.settings.get("policy") == PUBLISHED.name:
+    if comparison.settings.get("policy_hash") == PUBLISHED.hash:
         return dict(PUBLISHED.weights)
     return {name: result.config.get(f"{name}_weight") for name in PRINCIPLES}
 
@@ -286,7 +286,7 @@ _AGREEMENT = (
 def _is_published(comparison):
     "Were all scores made by argen's default policy?"
     if "policy" in comparison.settings:
-        return comparison.settings["policy"] == PUBLISHED.name
+        return comparison.settings["policy_hash"] == PUBLISHED.hash
     hashes = {result.config.get("policy_hash") for result in comparison.results}
     return hashes == {PUBLISHED.hash}
 

@@ -48,6 +48,7 @@ from ..models.local import _check_name
 from ..models.messages import system_text
 from ..models.names import file_name, is_remote, model_label
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash, scenario_from_row
 from ..runs import hold
@@ -681,7 +682,8 @@ def compare_models(
     # Which model the others are compared with: position or name; another takes its
     # place when it fails
     baseline: int | str = 0,
-    policy: Policy = PUBLISHED,  # By what to score
+    # By what to score: a policy, 'published', 'strict', or a YAML file
+    policy: Policy | str | Path = PUBLISHED,
     parallel: bool = True,  # Several models at once?
     # Judge one while the next responds? Else each is done before the next begins
     pipeline: bool = True,
@@ -714,6 +716,7 @@ def compare_models(
         pipeline_delay=pipeline_delay,
         max_concurrent_models=max_concurrent_models,
     )
+    policy = as_policy(policy)
     system_text(settings.system_prompt)
     scenarios = scorable_scenarios(scenarios, settings.limit)
     if by is not None:

@@ -70,6 +70,7 @@ def _read_plan(plan, labels) -> Plan | None:
     return plan
 
 
+# %% ../../nbs/comparison/12_people.ipynb #003deb43
 @dataclass(frozen=True)
 class GivenLabels:
     "Labels by people and the plan that they were drawn by, read and checked"
@@ -279,6 +280,7 @@ class Agreement:
         return f"alpha {alpha}{ends}, {self.apart:.2f} apart, {self.n} responses"
 
 
+# %% ../../nbs/comparison/12_people.ipynb #20961304
 def _mean_distance(ratings):
     "Mean over responses of the mean distance of two raters"
     from itertools import combinations
@@ -304,6 +306,7 @@ def _alpha_interval(ratings, prompts):
     return _interval(alpha, prompts, n_resamples=200, seed=0)
 
 
+# %% ../../nbs/comparison/12_people.ipynb #3d390d40
 def _agreement(table, prompts) -> Agreement:
     "Agreement of the columns of a frame (responses × raters); `prompts` are of units"
     from argen.judge.agreement import _rank_correlation, krippendorff_alpha
@@ -532,6 +535,7 @@ def _found_by_result(labeling, results, judged, baselines):
     return found
 
 
+# %% ../../nbs/comparison/12_people.ipynb #4bffb404
 def _agreements(labeling, results):
     "Fields of `People` that any labels give"
     cards, with_judge = {}, {}
@@ -649,6 +653,7 @@ _ESTIMATES = (
 )
 
 
+# %% ../../nbs/comparison/12_people.ipynb #887e9e96
 def _estimate_table(people):
     "All estimates; `None` without any"
     rows = []
@@ -708,6 +713,7 @@ def _missing_lines(people):
     return lines
 
 
+# %% ../../nbs/comparison/12_people.ipynb #1e6ef9e2
 def people_section(
     people: People,
 ) -> list[str]:  # Markdown texts

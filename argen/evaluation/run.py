@@ -27,6 +27,7 @@ from ..judge.judges import make_judge
 from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy, policy_record
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash
 from ..runs import hold, now, versions
@@ -101,6 +102,7 @@ def _policy_config(policy) -> dict:
         "policy": policy.name,
         "policy_hash": policy.hash,
         "referral_policy": {"mode": policy.referral_policy, "tiers": tiers},
+        **policy_record(policy),
     }
 
 
@@ -114,11 +116,12 @@ def _judge_config(judge) -> dict:
 def judge_and_score(
     responses: ResponseSet,  # As `collect_responses` returns them
     judge: str | Callable = "offline",  # Who judges
-    policy: Policy = PUBLISHED,  # By what to score
+    policy: Policy | str | Path = PUBLISHED,  # By what to score
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Evaluation:
     "Have a model's responses judged and scored; kept in their folder if they have one"
     judge = make_judge(judge)
+    policy = as_policy(policy)
     config = responses.config | _judge_config(judge) | _policy_config(policy)
     config["timestamp"] = now()
     stage = f"judge: {model_label(config['model_name'])}"
@@ -156,7 +159,8 @@ def evaluate(
     # requests in flight
     generation_batch_size: int = 50,
     seed: int = 0,  # Of the sampling of a model that runs here; a service has none
-    policy: Policy = PUBLISHED,  # By what to score
+    # By what to score: a policy, 'published', 'strict', or a YAML file
+    policy: Policy | str | Path = PUBLISHED,
     # Run folder to keep responses in and to resume from; `None`: only in memory
     output_dir: str | Path | None = None,
     limit: int | None = None,  # Only the first so many scenarios
@@ -178,6 +182,7 @@ def evaluate(
         limit=limit,
         reasoning_effort=reasoning_effort,
     )
+    policy = as_policy(policy)
     scenarios = scorable_scenarios(scenarios, limit)
     if output_dir:
         output_dir = output_folder(output_dir)
@@ -193,13 +198,15 @@ def evaluate_responses(
     path: str | Path,  # Responses: JSONL, a JSON list, or a result file
     judge: str | Callable = "offline",  # Who judges
     *,
-    policy: Policy = PUBLISHED,  # By what to score
+    # By what to score: a policy, 'published', 'strict', or a YAML file
+    policy: Policy | str | Path = PUBLISHED,
     # Where tier and scope are, for rows without; as `read_scenarios` takes them
     scenarios=None,
     rescore: bool = False,  # Ask no judge: score the verdicts that the file holds
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Evaluation:  # Raises `InputError` for a file that can't be used
     "Judge responses that exist already; loads no model"
+    policy = as_policy(policy)
     responses = read_responses(path, scenarios)
     prompts = {scenario.identity for scenario, _ in responses.pairs}
     config = {"model_name": Path(path).stem} | responses.config

@@ -11,6 +11,7 @@ __all__ = ["ModeComparison", "compare_eval_modes"]
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError
 from ..policy import PUBLISHED, Policy, score
+from ..policy_files import as_policy
 from ..records import PRINCIPLES, VERDICT_FIELDS, Response, Scenario
 from ..tables import markdown_table
 from .contract import judge_pairs
@@ -182,7 +184,7 @@ def _mode_row(mode, seconds, usage, verdicts) -> dict:
 def compare_eval_modes(
     pairs: Sequence[tuple[Scenario, Response]],  # What to judge
     judge: str = "openai",  # A language model's name, as `make_judge` takes it
-    policy: Policy = PUBLISHED,  # By what to score
+    policy: Policy | str | Path = PUBLISHED,  # By what to score
     # Where verdicts are kept; a file makes a second run cheap, its times meaningless
     store=":memory:",
     **settings,  # Further settings of `make_judge`
@@ -193,6 +195,7 @@ def compare_eval_modes(
             f"`judge={judge!r}` judges each response by itself, whatever the mode; "
             "name a language model, such as 'openai'"
         )
+    policy = as_policy(policy)
     modes = []
     values = {}
     for mode in ("individual", "batch"):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from pathlib import Path
 
 import ipywidgets as widgets
 import pandas as pd
@@ -22,6 +23,7 @@ from markupsafe import Markup, escape
 
 from ..errors import InputError, require
 from ..policy import PUBLISHED, Policy, score
+from ..policy_files import as_policy
 from ..records import PRINCIPLES, VERDICT_FIELDS
 from ..statistics.scores import is_missing, row_hash, scenario_scores
 from ..tables import visible
@@ -463,9 +465,9 @@ def _policy_sliders(explorer: PolicyExplorer) -> widgets.Widget:
 # %% ../../nbs/jupyter/01_widgets.ipynb #ac5eb353
 def explore_policies(
     results: Mapping,  # Name → an `Evaluation`, a `DataFrame`, or rows
-    policy: Policy = PUBLISHED,  # Where to start
+    policy: Policy | str | Path = PUBLISHED,  # Where to start
 ) -> PolicyExplorer:  # Shows itself; `.widget()` has the controls
     "See what becomes of a ranking under other policies; `InputError` for no results"
     require(results, "`results` is empty; give at least one model")
     rows = {str(name): _result_rows(result) for name, result in results.items()}
-    return PolicyExplorer(rows, policy)
+    return PolicyExplorer(rows, as_policy(policy))

@@ -27,6 +27,7 @@ from ..evaluation.responses import check_result
 from ..evaluation.results import Evaluation, read_evaluation
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy
 from ..records import PRINCIPLES
 from ..settings import check_numbers
 from ..statistics.scores import row_hash
@@ -112,6 +113,7 @@ class Pool:
     excluded: Mapping[str, int]  # Reason → scenarios
 
 
+# %% ../../nbs/labeling/01_drawing.ipynb #4dc6ad49
 def _stratum(sources, prompt) -> str:
     "The tier of a scenario, as the first evaluation that has one says"
     for source in sources:
@@ -264,6 +266,7 @@ def _with_repeats(items: list[Item], share: float, generator) -> list[Item]:
     return _renumbered(ordered)
 
 
+# %% ../../nbs/labeling/01_drawing.ipynb #c9960d07
 def _renumbered(items: Sequence[Item]) -> list[Item]:
     "Ids that say no more than the place, such as '007'"
     width = max(2, len(str(len(items))))
@@ -287,10 +290,12 @@ def draw_plan(
     guideline: str | None = None,  # What people are told; by default argen's
     principles: Sequence[str] = PRINCIPLES,  # Which to ask about, of single responses
     repeat_share: float = 0.1,  # Share of items that come again, in silence
-    policy: Policy = PUBLISHED,  # Whose words they are, and who will score the labels
+    # By what the labels will be scored: a policy, its name or YAML file
+    policy: Policy | str | Path = PUBLISHED,
 ) -> Plan:  # Raises `InputError` when nothing can be drawn
     "Draw scenarios within tiers, with all models' responses, in random order"
     check_numbers(count=count, seed=seed, repeat_share=repeat_share)
+    policy = as_policy(policy)
     require(kind in KINDS, f"`kind={kind!r}` is not one of {', '.join(KINDS)}")
     sources = read_sources(evaluations)
     require(
@@ -301,10 +306,7 @@ def draw_plan(
     population = {name: len(prompts) for name, prompts in pool.by_stratum.items()}
     generator = random.Random(seed)
     strata = _draw(pool, population, count, generator)
-    items = []
-    for block in _blocks(generator.sample(list(strata), len(strata))):
-        make = _single_items if kind == "single" else _pair_items
-        items += make(block, strata, sources, generator)
+    items = _all_items(kind, strata, sources, generator)
     is_single = kind == "single"
     return Plan(
         items=_with_repeats(items, repeat_share, generator),
@@ -317,6 +319,16 @@ def draw_plan(
         questions=rubric_questions(principles) if is_single else preference_question(),
         excluded=pool.excluded,
     )
+
+
+# %% ../../nbs/labeling/01_drawing.ipynb #6a85e348
+def _all_items(kind, strata, sources, generator) -> list[Item]:
+    "The items of the drawn scenarios, block by block"
+    make = _single_items if kind == "single" else _pair_items
+    items = []
+    for block in _blocks(generator.sample(list(strata), len(strata))):
+        items += make(block, strata, sources, generator)
+    return items
 
 
 def _draw(pool: Pool, population, count, generator) -> dict[str, str]:

@@ -96,6 +96,7 @@ def _verdict(
     )
 
 
+# %% ../../nbs/labeling/05_people.ipynb #baf7a4cc
 _PREFERRED = {"first": 0, "second": 1}
 
 
@@ -169,6 +170,7 @@ def _check_shown(item: Item, row: Mapping, path):
     )
 
 
+# %% ../../nbs/labeling/05_people.ipynb #6ebdba94
 def _file_presses(plan: Plan, path) -> list[Press]:
     "The presses of a file"
     if Path(path).suffix == ".jsonl":
@@ -239,6 +241,7 @@ class LabelImport:
         return write_jsonl(path, self.labels)
 
 
+# %% ../../nbs/labeling/05_people.ipynb #1063f690
 def import_labels(
     plan: Plan | str | Path,  # A plan, or its file
     paths: Sequence[str | Path],  # What sheets saved (.json), or presses (.jsonl)
@@ -439,6 +442,7 @@ def _check_row(row: Mapping, where: str):
     )
 
 
+# %% ../../nbs/labeling/05_people.ipynb #d63082b4
 def _label_from_row(row: Mapping, where: str) -> PersonLabel:
     "One line of a file of labels"
     _check_row(row, where)

@@ -16,6 +16,7 @@ from typing import Literal
 from ..errors import InputError, require
 from ..files import output_folder, user_path
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy
 from ..records import PRINCIPLES
 from ..tables import escape_markdown
 from .drawing import draw_plan
@@ -73,6 +74,25 @@ def _guideline(path) -> str | None:
     return text
 
 
+# %% ../../nbs/labeling/07_preparing.ipynb #42d27ea2
+def _size_needed(evaluations, pilot, half_width, policy) -> SampleSize | None:
+    "How many scenarios a half-width needs; `None` where none was given"
+    require(
+        (half_width is None) == (pilot is None),
+        "`half_width` and `pilot` go together: the number needed depends on both",
+    )
+    if half_width is None:
+        return None
+    size = scenarios_needed(evaluations, pilot, half_width, policy=policy)
+    require(
+        size.count,
+        f"`half_width={half_width:g}`: labels of all {size.n_scenarios} scenarios "
+        "are too few for it; evaluate more, or accept a wider interval",
+    )
+    return size
+
+
+# %% ../../nbs/labeling/07_preparing.ipynb #1fb742e1
 def prepare_labels(
     evaluations: Sequence,  # Two or more results; the first is the baseline
     output_dir: str | Path,  # Folder for plan.json and sheet.html
@@ -85,26 +105,16 @@ def prepare_labels(
     guideline: str | Path | None = None,  # File with what people are told
     principles: Sequence[str] = PRINCIPLES,  # Which to ask about, of single responses
     repeat_share: float = 0.1,  # Share of items that come again, in silence
-    policy: Policy = PUBLISHED,  # What labels are worth
+    policy: Policy | str | Path = PUBLISHED,  # What labels are worth
 ) -> Prepared:  # Raises `InputError`, with nothing written
     "Draw a sample of scenarios, and write the plan and the sheet"
-    given = half_width is not None, pilot is not None
-    require(
-        given[0] == given[1],
-        "`half_width` and `pilot` go together: the number needed depends on both",
-    )
+    policy = as_policy(policy)
     require(
         count is None or half_width is None,
         "`count`: the number comes from `half_width`; leave one of them out",
     )
-    size = None
-    if half_width is not None:
-        size = scenarios_needed(evaluations, pilot, half_width, policy=policy)
-        require(
-            size.count,
-            f"`half_width={half_width:g}`: labels of all {size.n_scenarios} scenarios "
-            "are too few for it; evaluate more, or accept a wider interval",
-        )
+    size = _size_needed(evaluations, pilot, half_width, policy)
+    if size is not None:
         count = size.count
     plan = draw_plan(
         evaluations,
@@ -119,6 +129,7 @@ def prepare_labels(
     return _write(plan, output_dir, size)
 
 
+# %% ../../nbs/labeling/07_preparing.ipynb #587b3b99
 def _write(plan: Plan, output_dir, size) -> Prepared:
     "Write both files"
     folder = Path(output_folder(output_dir))

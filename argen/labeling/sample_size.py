@@ -16,6 +16,7 @@ from fastcore.basics import patch
 
 from ..errors import require
 from ..policy import PUBLISHED, Policy, score
+from ..policy_files import as_policy
 from ..settings import check_numbers
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.regression import labels_needed
@@ -40,6 +41,7 @@ def _mean(values) -> float | None:
     return sum(given) / len(given) if given else None
 
 
+# %% ../../nbs/labeling/06_sample_size.ipynb #1068a609
 def _labeled(labels, sources, policy) -> dict[str, dict[str, float]]:
     "Model → prompt's hash → mean combined score of its labels"
     scores = {}
@@ -119,14 +121,14 @@ def scenarios_needed(
     pilot: str | Path | Sequence[PersonLabel],  # Labels of some of their responses
     half_width: float,  # Of the 95 % interval of the difference in combined score
     *,
-    policy: Policy = PUBLISHED,  # What labels are worth
+    policy: Policy | str | Path = PUBLISHED,  # What labels are worth
 ) -> SampleSize:  # Raises `InputError` for a pilot that is too small
     "How many scenarios must be labeled, as a pilot shows"
     check_numbers(half_width=half_width)
     labels = read_person_labels(pilot) if isinstance(pilot, (str, Path)) else pilot
     sources = read_sources(evaluations)
     population = sum(len(prompts) for prompts in drawable(sources).by_stratum.values())
-    labeled = _labeled(labels, sources, policy)
+    labeled = _labeled(labels, sources, as_policy(policy))
     sizes = [
         _size(sources[0], other, labeled, half_width, population)
         for other in sources[1:]
@@ -139,6 +141,7 @@ def _most(size: SampleSize) -> float:
     return float("inf") if size.count is None else size.count
 
 
+# %% ../../nbs/labeling/06_sample_size.ipynb #33640609
 def _size(base: Source, other: Source, labeled, half_width, population) -> SampleSize:
     "What two models need"
     models = base.name, other.name

@@ -44,6 +44,7 @@ from ..judge.judges import make_judge, offline_judge
 from ..models.local import PLAIN_TEMPLATE, load_model
 from ..models.messages import system_text
 from ..policy import PUBLISHED, Policy
+from ..policy_files import as_policy
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import DEFAULT_MODEL_ID
@@ -277,7 +278,8 @@ def train(
     judge: str | Callable = "offline",  # Who judges completions
     output_dir: str | Path = "runs/train",  # The run's folder
     system_prompt: str = "ENHANCED",  # Name or text; evaluate with the same
-    policy: Policy = PUBLISHED,  # What is rewarded
+    # What is rewarded: a policy, 'published', 'strict', or a YAML file
+    policy: Policy | str | Path = PUBLISHED,
     use_separate_rewards: bool = False,  # One for each principle, not one for all
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
     eval_scenarios=None,  # Held out, to evaluate on while training
@@ -295,6 +297,7 @@ def train(
 ) -> Training:  # Raises `InputError` before anything is written
     "Train `model` on `scenarios` against `policy` with GRPO"
     chosen = grpo_settings(model, **settings)
+    policy = as_policy(policy)
     output_dir = output_folder(output_dir)
     mix = RewardMix(
         policy=replace(policy, ablation=chosen.ablation_mode or policy.ablation),
