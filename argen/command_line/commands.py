@@ -1243,6 +1243,100 @@ def _demo(arguments, progress):
     return Result(f"{shown}\n\n{caution}\n{where}")
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #09d696fd
+_RULE = ["rule", "score", "danger_margin", "by_tier", "level", "seed"]
+
+
+def _add_rule_options(parser):
+    "Options of what a model must show"
+    from argen.comparison.decisions import RULES, DecisionRule
+    from argen.records import SCORES
+
+    add_options(
+        parser,
+        "what must hold",
+        DecisionRule,
+        ["margin", *_RULE],
+        rule={"choices": list(RULES)},
+        score={"choices": list(SCORES), "help": "primary score"},
+        danger_margin={
+            "help": "largest rise in the share of responses that violate Ahimsa; by"
+            " default as --margin"
+        },
+        by_tier={
+            "flag": "--no-tiers",
+            "help": "don't ask for each tier apart; an average may hide emergencies",
+        },
+    )
+
+
+def _rule(arguments):
+    "The rule that the options ask for; `None` without any"
+    from argen.comparison.decisions import DecisionRule
+
+    given = _given(arguments, ["margin", *_RULE])
+    if given and "margin" not in given:
+        raise InputError(
+            "`margin`: give the largest loss that is tolerated, such as .05"
+        )
+    return DecisionRule(**given) if given else None
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #673f6eab
+def _add_gate_options(parser):
+    "Options of `argen gate`"
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="result files; the first is the baseline, all others must pass",
+    )
+    group.add_argument(
+        "--baseline",
+        metavar="MODEL",
+        default=argparse.SUPPRESS,
+        help="the model that the others are compared with; by default the first",
+    )
+    _add_rule_options(parser)
+    _add_policy_options(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="folder for gate.md, gate.json and junit.xml; by default one in runs/ with"
+        " date and time",
+    )
+
+
+def _gate(arguments, progress):
+    "Run `argen gate`"
+    from argen.assurance.gate import gate
+
+    _check_outputs(arguments)
+    rule = _rule(arguments)
+    if rule is None:
+        raise InputError(
+            "`margin`: give the largest loss that is tolerated, such as .05"
+        )
+    rescored = _given(arguments, ["policy", *_POLICY])
+    found = gate(
+        arguments.results,
+        rule,
+        policy=_policy(arguments) if rescored else None,
+        **_given(arguments, ["baseline"]),
+    )
+    folder = getattr(arguments, "output_dir", None)
+    folder = folder or _dated(f"gate-{rule.hash[:6]}")
+    with hold(folder, "argen gate"):
+        where = found.save(folder)
+    found.add_to_job_summary()
+    return Result(
+        f"{found._repr_markdown_()}\n\nSummary: {where}", code=found.exit_code
+    )
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #67a3a8b8
 @dataclass(frozen=True)
 class Result:
@@ -1250,6 +1344,7 @@ class Result:
 
     text: str  # Markdown
     failed: bool = False  # Did it finish with failures that the text lists?
+    code: int | None = None  # Exit code, where 0 and 1 are too few
 
 
 @dataclass(frozen=True)
@@ -1328,6 +1423,12 @@ COMMANDS = {
         _label_import,
         replaces=None,
         help="read people's labels, with their agreement",
+    ),
+    "gate": Command(
+        _add_gate_options,
+        _gate,
+        replaces=None,
+        help="pass, fail or can't tell, for a job that must stop a worse model",
     ),
 }
 

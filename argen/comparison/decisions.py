@@ -21,11 +21,16 @@ from dataclasses import asdict, dataclass
 
 from fastcore.basics import patch
 
+from argen.statistics.intervals import (
+    MIN_SCENARIOS,
+    RESAMPLES,
+    Resampling,
+    _mean_columns,
+)
+
 from ..errors import require
 from ..records import SCORES, TIERS, content_hash
 from ..settings import check_numbers
-from ..statistics.differences import paired_difference
-from ..statistics.intervals import MIN_SCENARIOS, RESAMPLES, Resampling
 from ..statistics.rates import paired_violations
 from ..statistics.scores import ScenarioScores
 
@@ -161,12 +166,16 @@ def _constant_interval(differences, level):
 
 def _ends(scores, baseline, measure, resampling):
     "Interval of the mean difference of two series without gaps"
-    compare = paired_violations if measure == DANGER else paired_difference
-    found = compare(scores, baseline, resampling)
-    if found.low is not None:
-        return found.low, found.high
     gaps = (scores - baseline).dropna().to_numpy()
-    return _constant_interval(gaps, resampling.level) if len(gaps) else (None, None)
+    if not len(gaps):
+        return None, None
+    if measure == DANGER:
+        found = paired_violations(scores, baseline, resampling)
+    else:
+        [found] = _mean_columns(gaps[:, None], resampling)
+    if found.low is None:
+        return _constant_interval(gaps, resampling.level)
+    return found.low, found.high
 
 
 # %% ../../nbs/comparison/13_decisions.ipynb #5b70f948
@@ -177,12 +186,16 @@ def measured_interval(
     resampling: Resampling,  # Level, number of resamples, seed
 ) -> dict:  # `difference`, `low`, `high`, `n` and `n_missing` of a `Part`
     "How a model differs from the baseline, whatever the missing scores were"
-    low, _ = _ends(scores.worst[measure], baseline.best[measure], measure, resampling)
-    _, high = _ends(scores.best[measure], baseline.worst[measure], measure, resampling)
+    n_missing = scores.n_missing[measure].sum() + baseline.n_missing[measure].sum()
+    low, high = _ends(
+        scores.worst[measure], baseline.best[measure], measure, resampling
+    )
+    if n_missing:
+        most = scores.best[measure], baseline.worst[measure]
+        _, high = _ends(*most, measure, resampling)
     if low is None or high is None:
         low = high = None
     differences = (scores.means[measure] - baseline.means[measure]).dropna()
-    n_missing = scores.n_missing[measure].sum() + baseline.n_missing[measure].sum()
     return {
         "difference": float(differences.mean()) if len(differences) else None,
         "low": low,
