@@ -9,11 +9,16 @@ __all__ = ["Comparison", "compare"]
 
 # %% ../../nbs/comparison/04_comparison.ipynb #4f489b5e
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
 from fastcore.basics import patch
 
+from argen.comparison.preregistration import (
+    Preregistration,
+    StudyPlan,
+    check_plan,
+)
 from argen.comparison.results import (
     Result,
     _labels,
@@ -53,6 +58,7 @@ class Comparison:
     judges: JudgeRankings | None = None  # `None` with one judge
     repeated: dict[str, Repeated] = field(default_factory=dict)  # By recipe
     people: People | None = None  # What people's labels say; `None` without any
+    preregistration: Preregistration | None = None  # `None` without a plan
 
     def __repr__(self):
         return (
@@ -233,6 +239,7 @@ def compare(
     seeds: Mapping[str, Sequence] | None = None,  # Recipe → its runs, by position/name
     labels: str | Path | Iterable | None = None,  # By people: see `read_labels`
     label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
+    plan: str | Path | StudyPlan | None = None,  # What was planned: see `preregister`
 ) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
     "Rank results on the prompts they share, with differences from the baseline"
     check_numbers(level=level, n_resamples=n_resamples, seed=seed)
@@ -243,6 +250,7 @@ def compare(
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     base = _find(results, baseline)
+    complete = list(map(replace, results))  # Before rows are left out
     shared, known = _prepare(results, policy)
     resampling = Resampling(level, n_resamples, seed)
     settings = asdict(resampling)
@@ -263,6 +271,16 @@ def compare(
             level=level,
         )
     rescored = policy is not None
+    preregistration = None
+    if plan is not None:
+        preregistration = check_plan(
+            plan,
+            complete,
+            base=base,
+            policy=policy,
+            analysis=asdict(resampling),
+            n_outside={result.name: result.n_outside for result in results},
+        )
     return Comparison(
         results=_ranked(results, base, baselines),
         baseline=base.name,
@@ -274,6 +292,7 @@ def compare(
         judges=_rank_by_judge(results, resampling),
         repeated=_recipes(results, parts, base, seeds or {}, resampling),
         people=people,
+        preregistration=preregistration,
     )
 
 
@@ -404,4 +423,6 @@ def _as_row(comparison):
         results.append(named | measured)
     if comparison.people:
         row["people"] = comparison.people.row()
+    if comparison.preregistration:
+        row["preregistration"] = comparison.preregistration.row()
     return row | {"versions": versions(), "results": results}
