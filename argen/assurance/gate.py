@@ -41,6 +41,11 @@ from argen.comparison.results import (
     _restrict,
     read_result,
 )
+from argen.comparison.study_plan import (
+    StudyPlan,
+    check_plan,
+    read_study_plan,
+)
 
 from ..comparison.measures import _find
 from ..errors import InputError, require
@@ -278,12 +283,18 @@ def _other_differences(results) -> list[str]:
 # %% ../../nbs/assurance/00_gate.ipynb #f0610505
 def gate(
     results: Iterable,  # `Evaluation`s, dicts with their JSON keys, or paths of files
-    rule: DecisionRule,  # Margins, primary score, level
+    rule: DecisionRule | None = None,  # Margins, primary score, level; or a plan
     *,
     baseline: int | str = 0,  # What the others are compared with: position or name
     policy: Policy | None = None,  # Score all verdicts again by it; `None`: don't
+    plan: str | Path | StudyPlan | None = None,  # Holds the rule; must be kept to
 ) -> Gate:  # `InputError` for results that can't be used
     "Pass, fail or can't tell, for all results beside the baseline together"
+    require(
+        (rule is None) != (plan is None),
+        "`margin`: give the largest loss that is tolerated, such as .05, or a `plan`, "
+        "which holds it; not both",
+    )
     results = [read_result(item) for item in results]
     require(
         len(results) > 1,
@@ -292,6 +303,11 @@ def gate(
     _name_apart(results)
     base = _find(results, baseline)
     obstacles = _judged_alike(results, policy is not None)
+    kept = None
+    if plan is not None:
+        rule = read_study_plan(plan).rule
+        kept = check_plan(plan, results, base=base, policy=policy)
+        obstacles += [f"Not as planned: {text}" for text in kept.departures]
     labels, notes = _align(results, policy)
     scores = {result.name: _measured(result, rule) for result in results}
     inside = _tiers(scores[base.name].means.index, labels, rule)
@@ -302,6 +318,8 @@ def gate(
     settings = {}
     if policy:
         settings = {"policy": policy.name, "policy_hash": policy.hash}
+    if kept is not None and not kept.departures:
+        notes.insert(0, kept.sentence)
     return Gate(
         baseline=base.name,
         rule=rule,

@@ -14,11 +14,6 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from argen.comparison.preregistration import (
-    Preregistration,
-    StudyPlan,
-    check_plan,
-)
 from argen.comparison.results import (
     Result,
     _labels,
@@ -26,6 +21,11 @@ from argen.comparison.results import (
     _restrict,
     _shared_prompts,
     read_result,
+)
+from argen.comparison.study_plan import (
+    Preregistration,
+    StudyPlan,
+    check_plan,
 )
 
 from ..errors import require
