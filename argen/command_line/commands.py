@@ -1448,6 +1448,55 @@ def _plan(arguments, progress):
     return Result(f"{plan._repr_markdown_()}\n\nPlan: {path}")
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #c9063d7d
+def _add_report_options(parser):
+    "Options of `argen report`"
+    from argen.assurance.checklist import CHECKLISTS
+
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="result files; the first is the baseline",
+    )
+    group.add_argument(
+        "--checklist",
+        choices=list(CHECKLISTS),
+        required=True,
+        help="which reporting checklist to fill",
+    )
+    group.add_argument(
+        "--plan",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="a plan of `argen plan`",
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="folder for checklist.md, .html and .csv; by default one in runs/ with"
+        " date and time",
+    )
+
+
+def _report(arguments, progress):
+    "Run `argen report`"
+    from argen.assurance.checklist import checklist
+
+    _check_outputs(arguments)
+    filled = checklist(
+        arguments.results, arguments.checklist, **_given(arguments, ["plan"])
+    )
+    folder = getattr(arguments, "output_dir", None)
+    folder = folder or _dated(f"report-{arguments.checklist}")
+    with hold(folder, "argen report"):
+        page = filled.save(folder)
+    return Result(f"{filled!r}\n\nReport: {page}")
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #67a3a8b8
 @dataclass(frozen=True)
 class Result:
@@ -1540,6 +1589,12 @@ COMMANDS = {
         _plan,
         replaces=None,
         help="fix scenarios, models, judge and rule before there are responses",
+    ),
+    "report": Command(
+        _add_report_options,
+        _report,
+        replaces=None,
+        help="fill a reporting checklist from results",
     ),
     "gate": Command(
         _add_gate_options,
