@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/assurance/checklist.html.md"""
 # %% auto #0
 __all__ = ["AUTHOR", "CHECKLISTS", "Checklist", "Item", "checklist", "study_facts"]
 
-# %% ../../nbs/assurance/01_checklist.ipynb #bd0dd0f8
+# %% ../../nbs/assurance/01_checklist.ipynb #bf6de611
 import csv
 import io
 from collections import Counter
@@ -33,7 +33,7 @@ from ..runs import versions
 from ..tables import escape_markdown, markdown_table, visible
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #061fc0f1
+# %% ../../nbs/assurance/01_checklist.ipynb #83d5dd24
 def _each(comparison: Comparison, tell) -> str | None:
     "What is told of each result, those that are told alike together"
     by_text = {}
@@ -43,9 +43,8 @@ def _each(comparison: Comparison, tell) -> str | None:
             by_text.setdefault(text, []).append(result.name)
     if not by_text:
         return None
-    if len(by_text) == 1 and len(next(iter(by_text.values()))) == len(
-        comparison.results
-    ):
+    all_alike = sorted(comparison.names) in map(sorted, by_text.values())
+    if all_alike:
         return f"{next(iter(by_text))}."
     return " ".join(f"{', '.join(names)}: {text}." for text, names in by_text.items())
 
@@ -85,14 +84,13 @@ def _dates(comparison):
     )
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #3f4c3009
+# %% ../../nbs/assurance/01_checklist.ipynb #2d9bd749
 def _missing(comparison):
     told = []
     for result in comparison.results:
         bounds = result.bounds["combined"]
-        text = (
-            f"{result.name}: {bounds.n_missing} of {bounds.n} responses have no score"
-        )
+        counted = f"{bounds.n_missing} of {bounds.n} responses"
+        text = f"{result.name}: {counted} have no score"
         if bounds.n_missing:
             text += f"; whatever they were, its mean lies in {bounds}"
         told.append(text)
@@ -131,7 +129,7 @@ def _prompts(comparison):
     return _each(comparison, lambda result: _settings(result.config, named))
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #04bec6df
+# %% ../../nbs/assurance/01_checklist.ipynb #fb48a615
 def _output(comparison):
     return (
         "Free text. A judge gives each response a verdict in fixed fields, and a "
@@ -161,10 +159,8 @@ def _audit(comparison):
 def _scoring(comparison):
     named = {"rubric_hash": "rubric", "policy": "policy", "policy_hash": "policy hash"}
     if "policy" in comparison.settings:
-        settings = comparison.settings
-        return (
-            f"Scored again by policy {settings['policy']} ({settings['policy_hash']})."
-        )
+        name, digest = (comparison.settings[n] for n in ("policy", "policy_hash"))
+        return f"Scored again by policy {name} ({digest})."
     return _each(comparison, lambda result: _settings(result.config, named))
 
 
@@ -177,7 +173,7 @@ def _compared(comparison):
     return f"Baseline: {comparison.baseline}. {_methods(comparison)}"
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #37a97f77
+# %% ../../nbs/assurance/01_checklist.ipynb #fbaeff24
 def _compute(comparison):
     told = []
     for result in comparison.results:
@@ -234,7 +230,7 @@ def _limits(comparison):
     return " ".join(f"{text.rstrip('.')}." for text in comparison.warnings) or None
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #0b129f24
+# %% ../../nbs/assurance/01_checklist.ipynb #f4685669
 _FACTS = {
     "scenarios": _scenarios,
     "kinds": _kinds,
@@ -263,15 +259,13 @@ _FACTS = {
 
 def study_facts(
     comparison: Comparison,
-) -> dict[
-    str, str
-]:  # Name of a fact → sentences; those that nothing records are absent
+) -> dict[str, str]:  # Fact → sentences; what nothing records is absent
     "What results and plan say of a study"
     found = {name: tell(comparison) for name, tell in _FACTS.items()}
     return {name: text for name, text in found.items() if text}
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #78703440
+# %% ../../nbs/assurance/01_checklist.ipynb #7d1171c7
 CHECKLISTS = {"tripod-llm": "tripod_llm.yaml"}
 AUTHOR = "author"
 
@@ -307,7 +301,7 @@ class Checklist:
         return f"Checklist {self.name}: {listed}"
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #373ca9d4
+# %% ../../nbs/assurance/01_checklist.ipynb #e7b0af10
 def _read_items(name) -> list[dict]:
     "The items of a checklist"
     import yaml
@@ -338,7 +332,7 @@ def checklist(
     return Checklist(name, [_item(row, facts) for row in rows])
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #5ca84834
+# %% ../../nbs/assurance/01_checklist.ipynb #15df841a
 _SOURCE = (
     "Item numbers are those of TRIPOD-LLM (Gallifant et al., Nat Med 2025, 31:60–69, "
     "doi 10.1038/s41591-024-03425-5); the words are argen's and no substitute for the "
@@ -372,7 +366,7 @@ def _repr_markdown_(self: Checklist):
     return f"{counted} {_SOURCE}\n\n{markdown_table(header, rows)}"
 
 
-# %% ../../nbs/assurance/01_checklist.ipynb #d9ef3cf3
+# %% ../../nbs/assurance/01_checklist.ipynb #a20c61c1
 _COLUMNS = ("item", "section", "asks", "status", "known", "remains")
 
 
