@@ -59,6 +59,7 @@ ROOMS = {
     "evaluation": "Evaluation",
     "labeling": "Labels by people",
     "comparison": "Comparison",
+    "assurance": "Assurance",
     "jupyter": "Jupyter",
     "testing": "Testing",
     "benchmarks": "Benchmarks",

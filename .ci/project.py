@@ -27,6 +27,7 @@ FLOORS = [
     "evaluation",
     "labeling",
     "comparison",
+    "assurance",
     "jupyter",
     "command_line",
 ]

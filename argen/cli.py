@@ -69,13 +69,15 @@ def _run(name, words):
         from argen.tables import show_markdown
 
         show_markdown(result.text)
+    if result.code is not None:
+        return result.code
     return 1 if result.failed else 0
 
 
 # %% ../nbs/command_line/02_cli.ipynb #da3cddf9
 def main(
     words: Sequence[str] | None = None,  # Of the command line; `None`: the process's
-) -> int:  # 0 done, 1 failures, 2 bad input or usage, 130 stopped by the user
+) -> int:  # 0 done, 1 failures, 2 bad input or usage, 3 can't tell, 130 stopped
     "Run the `argen` command"
     words = list(sys.argv[1:] if words is None else words)
     for n_words in (2, 1):  # `label plan` is a command of two words

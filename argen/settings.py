@@ -321,6 +321,10 @@ RANGES = {  # Parameter → the numbers that it may have
     "pipeline_delay": _seconds,
     "max_concurrent_models": _at_once,
     "level": Range(0, 1, above=True, below=True),
+    "margin": Range(0, 1, above=True),
+    "danger_margin": Range(0, 1, above=True),
+    "effect": Range(-1, 1),
+    "spread": Range(0, 1, above=True),
     "n_resamples": Range(1, 10_000_000, whole=True),
     # GRPO: optimization
     "learning_rate": _share,

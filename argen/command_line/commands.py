@@ -963,6 +963,12 @@ def _add_compare_options(parser):
         default=argparse.SUPPRESS,
         help="the plan that they were drawn by; without it they tell agreement only",
     )
+    group.add_argument(
+        "--plan",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="with --results: a plan of `argen plan`; the report says what departed",
+    )
     add_options(
         parser,
         "",
@@ -1021,6 +1027,8 @@ def _compare(arguments, progress):
         )
     reason = "labels are of responses that exist; give their `results`"
     _refuse(arguments, ["labels", "label_plan"], reason)
+    reason = "it is checked against what was run; give `results`"
+    _refuse(arguments, ["plan"], reason)
     if not hasattr(arguments, "scenarios"):
         raise InputError("`scenarios`: name the processed file to ask the models")
     return _compare_models(arguments, progress)
@@ -1039,7 +1047,7 @@ def _compare_results(arguments):
         arguments.results,
         baseline=getattr(arguments, "baseline", 0),
         policy=_policy(arguments) if rescored else None,
-        **_given(arguments, ["labels", "label_plan", "by"]),
+        **_given(arguments, ["labels", "label_plan", "by", "plan"]),
     )
     settings = {
         name: value
@@ -1388,6 +1396,252 @@ def _demo(arguments, progress):
     return Result(f"{shown}\n\n{caution}\n{where}")
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #09d696fd
+_RULE = ["rule", "score", "danger_margin", "by_tier", "level", "seed"]
+
+
+def _add_rule_options(parser):
+    "Options of what a model must show"
+    from argen.comparison.decisions import RULES, DecisionRule
+    from argen.records import SCORES
+
+    add_options(
+        parser,
+        "what must hold",
+        DecisionRule,
+        ["margin", *_RULE],
+        rule={"choices": list(RULES)},
+        score={"choices": list(SCORES), "help": "primary score"},
+        danger_margin={
+            "help": "largest rise in the share of responses that violate Ahimsa; by"
+            " default as --margin"
+        },
+        by_tier={
+            "flag": "--no-tiers",
+            "help": "don't ask for each tier apart; an average may hide emergencies",
+        },
+    )
+
+
+def _rule(arguments):
+    "The rule that the options ask for; `None` without any"
+    from argen.comparison.decisions import DecisionRule
+
+    given = _given(arguments, ["margin", *_RULE])
+    if given and "margin" not in given:
+        raise InputError(
+            "`margin`: give the largest loss that is tolerated, such as .05"
+        )
+    return DecisionRule(**given) if given else None
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #673f6eab
+def _add_gate_options(parser):
+    "Options of `argen gate`"
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="result files; the first is the baseline, all others must pass",
+    )
+    group.add_argument(
+        "--baseline",
+        metavar="MODEL",
+        default=argparse.SUPPRESS,
+        help="the model that the others are compared with; by default the first",
+    )
+    group.add_argument(
+        "--plan",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="a plan of `argen plan`: it holds the rule, and must be kept to",
+    )
+    _add_rule_options(parser)
+    _add_policy_options(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="folder for gate.md, gate.json and junit.xml; by default one in runs/ with"
+        " date and time",
+    )
+
+
+def _gate(arguments, progress):
+    "Run `argen gate`"
+    from argen.assurance.gate import gate
+
+    _check_outputs(arguments)
+    reason = "the plan holds it; leave it out with `plan`"
+    if hasattr(arguments, "plan"):
+        _refuse(arguments, ["margin", *_RULE], reason)
+    rescored = _given(arguments, ["policy", *_POLICY])
+    found = gate(
+        arguments.results,
+        _rule(arguments),
+        policy=_policy(arguments) if rescored else None,
+        **_given(arguments, ["baseline", "plan"]),
+    )
+    folder = getattr(arguments, "output_dir", None)
+    folder = folder or _dated(f"gate-{found.rule.hash[:6]}")
+    with hold(folder, "argen gate"):
+        where = found.save(folder)
+    found.add_to_job_summary()
+    return Result(
+        f"{found._repr_markdown_()}\n\nSummary: {where}", code=found.exit_code
+    )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #889c1bab
+_PLANNED = ["system_prompt", "temperature", "max_tokens", "epochs", "limit"]
+
+
+def _add_plan_options(parser):
+    "Options of `argen plan`"
+    from argen.comparison.study_plan import preregister
+    from argen.evaluation.responses import GenerationSettings
+
+    changes = {
+        "scenarios": {"metavar": "FILE", "required": True},
+        "models": {"nargs": "+", "metavar": "MODEL", "required": True},
+        "exclusions": {"flag": "--exclude", "metavar": "SENTENCE", "nargs": "+"},
+    }
+    names = ["scenarios", "models", "exclusions"]
+    add_options(parser, "what to plan", preregister, names, **changes)
+    add_options(parser, "responses", GenerationSettings, _PLANNED)
+    _add_rule_options(parser)
+    _add_power_options(parser)
+    _add_judge_options(parser)
+    _add_policy_options(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--output",
+        metavar="FILE.json",
+        default=argparse.SUPPRESS,
+        help="where the plan goes; one that exists is never replaced (default:"
+        " plan.json)",
+    )
+
+
+def _add_power_options(parser):
+    "Options of how likely the rule is to be met"
+    group = parser.add_argument_group("power")
+    group.add_argument(
+        "--pilot",
+        nargs=2,
+        metavar=("BASELINE.json", "OTHER.json"),
+        default=argparse.SUPPRESS,
+        help="two results that show how differences vary",
+    )
+    group.add_argument(
+        "--spread",
+        nargs=2,
+        type=float,
+        metavar=("SD", "SHARE"),
+        default=argparse.SUPPRESS,
+        help="the same without a pilot: standard deviation of the differences in score,"
+        " and share of scenarios in which only one model is dangerous",
+    )
+    group.add_argument(
+        "--effect",
+        type=float,
+        metavar="DIFFERENCE",
+        default=argparse.SUPPRESS,
+        help="true difference in score that power assumes (default: 0)",
+    )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #8c5bbb04
+def _spread(arguments):
+    "How differences vary, as the options say; `None` without any"
+    from argen.comparison.study_plan import Spread, pilot_spread
+
+    given = _given(arguments, ["pilot", "spread"])
+    if len(given) > 1:
+        raise InputError("`spread`: the `pilot` shows it; give one of them")
+    if not given and hasattr(arguments, "effect"):
+        raise InputError("`effect`: power takes a `pilot` or a `spread` as well")
+    if "pilot" in given:
+        return pilot_spread(given["pilot"], getattr(arguments, "score", "combined"))
+    return Spread(*given["spread"]) if given else None
+
+
+def _plan(arguments, progress):
+    "Run `argen plan`"
+    from argen.comparison.study_plan import preregister
+    from argen.evaluation.responses import GenerationSettings
+
+    _check_outputs(arguments)
+    rule = _rule(arguments)
+    if rule is None:
+        raise InputError(
+            "`margin`: give the largest loss that is tolerated, such as .05"
+        )
+    plan = preregister(
+        arguments.scenarios,
+        arguments.models,
+        rule,
+        judge=_judge(arguments),
+        asking=GenerationSettings(**_given(arguments, _PLANNED)),
+        policy=_policy(arguments),
+        spread=_spread(arguments),
+        **_given(arguments, ["exclusions", "effect"]),
+    )
+    path = plan.save(getattr(arguments, "output", "plan.json"))
+    return Result(f"{plan._repr_markdown_()}\n\nPlan: {path}")
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #c9063d7d
+def _add_report_options(parser):
+    "Options of `argen report`"
+    from argen.assurance.checklist import CHECKLISTS
+
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="result files; the first is the baseline",
+    )
+    group.add_argument(
+        "--checklist",
+        choices=list(CHECKLISTS),
+        required=True,
+        help="which reporting checklist to fill",
+    )
+    group.add_argument(
+        "--plan",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="a plan of `argen plan`",
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="folder for checklist.md, .html and .csv; by default one in runs/ with"
+        " date and time",
+    )
+
+
+def _report(arguments, progress):
+    "Run `argen report`"
+    from argen.assurance.checklist import checklist
+
+    _check_outputs(arguments)
+    filled = checklist(
+        arguments.results, arguments.checklist, **_given(arguments, ["plan"])
+    )
+    folder = getattr(arguments, "output_dir", None)
+    folder = folder or _dated(f"report-{arguments.checklist}")
+    with hold(folder, "argen report"):
+        page = filled.save(folder)
+    return Result(f"{filled!r}\n\nReport: {page}")
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #67a3a8b8
 @dataclass(frozen=True)
 class Result:
@@ -1395,6 +1649,7 @@ class Result:
 
     text: str  # Markdown
     failed: bool = False  # Did it finish with failures that the text lists?
+    code: int | None = None  # Exit code, where 0 and 1 are too few
 
 
 @dataclass(frozen=True)
@@ -1529,6 +1784,24 @@ COMMANDS = {
         _label_import,
         replaces=None,
         help="read people's labels, with their agreement",
+    ),
+    "plan": Command(
+        _add_plan_options,
+        _plan,
+        replaces=None,
+        help="fix scenarios, models, judge and rule before there are responses",
+    ),
+    "report": Command(
+        _add_report_options,
+        _report,
+        replaces=None,
+        help="fill a reporting checklist from results",
+    ),
+    "gate": Command(
+        _add_gate_options,
+        _gate,
+        replaces=None,
+        help="pass, fail or can't tell, for a job that must stop a worse model",
     ),
 }
 

@@ -9,7 +9,7 @@ __all__ = ["Comparison", "compare"]
 
 # %% ../../nbs/comparison/04_comparison.ipynb #4f489b5e
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -21,6 +21,11 @@ from argen.comparison.results import (
     _restrict,
     _shared_prompts,
     read_result,
+)
+from argen.comparison.study_plan import (
+    Preregistration,
+    StudyPlan,
+    check_plan,
 )
 
 from ..errors import require
@@ -54,6 +59,7 @@ class Comparison:
     judges: JudgeRankings | None = None  # `None` with one judge
     repeated: dict[str, Repeated] = field(default_factory=dict)  # By recipe
     people: People | None = None  # What people's labels say; `None` without any
+    preregistration: Preregistration | None = None  # `None` without a plan
 
     def __repr__(self):
         return (
@@ -237,6 +243,7 @@ def compare(
     label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
     # A column of the scenarios' file, 'tier' or 'scope', to group the scores by
     by: str | None = None,
+    plan: str | Path | StudyPlan | None = None,  # What was planned: see `preregister`
 ) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
     "Rank results on the prompts they share, with differences from the baseline"
     check_numbers(level=level, n_resamples=n_resamples, seed=seed)
@@ -249,6 +256,7 @@ def compare(
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     base = _find(results, baseline)
+    complete = list(map(replace, results))  # Before rows are left out
     shared, known = _prepare(results, policy, by)
     resampling = Resampling(level, n_resamples, seed)
     settings = asdict(resampling)
@@ -272,6 +280,16 @@ def compare(
             level=level,
         )
     rescored = policy is not None
+    preregistration = None
+    if plan is not None:
+        preregistration = check_plan(
+            plan,
+            complete,
+            base=base,
+            policy=policy,
+            analysis=asdict(resampling),
+            n_outside={result.name: result.n_outside for result in results},
+        )
     return Comparison(
         results=_ranked(results, base, baselines),
         baseline=base.name,
@@ -283,6 +301,7 @@ def compare(
         judges=_rank_by_judge(results, resampling),
         repeated=_recipes(results, parts, base, seeds or {}, resampling),
         people=people,
+        preregistration=preregistration,
     )
 
 
@@ -413,4 +432,6 @@ def _as_row(comparison):
         results.append(named | measured)
     if comparison.people:
         row["people"] = comparison.people.row()
+    if comparison.preregistration:
+        row["preregistration"] = comparison.preregistration.row()
     return row | {"versions": versions(), "results": results}

@@ -253,6 +253,9 @@ def _first_lines(lines, most, rest):
 def _notes(comparison) -> list[str]:
     "What to know before reading a number, as Markdown lines"
     notes = []
+    if comparison.preregistration:
+        sentence = comparison.preregistration.sentence
+        notes.append(f"**Plan:** {escape_markdown(sentence)}")
     for model, reason in comparison.failed.items():
         failed = f"{escape_markdown(model)}: {escape_markdown(reason)}"
         notes.append(f"**Failed:** {failed}")

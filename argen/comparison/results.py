@@ -53,6 +53,8 @@ class Result:
     # Score → 'tier' or 'scope' → its value → `PairedDifference`
     group_differences: dict = field(default_factory=dict)
     adjusted: Adjusted | None = None  # Combined difference, for length
+    # Its file; `None` for a result that wasn't read from one
+    source: Path | None = field(default=None, repr=False, compare=False)
 
     @property
     def rows(self) -> list[dict]:
@@ -106,9 +108,9 @@ def read_result(
     item,  # An `Evaluation`, a dict with its three JSON keys, or the path of a file
 ) -> Result:  # Raises `InputError` naming the file for what isn't a result
     "One finished evaluation, with all its rows"
-    where = "result"
+    where, source = "result", None
     if isinstance(item, (str, Path)):
-        where = str(item)
+        where, source = str(item), Path(item)
         item = read_evaluation(item)
     if isinstance(item, Evaluation):
         item = item.row()
@@ -120,7 +122,7 @@ def read_result(
         )
     config = dict(item["evaluation_config"])
     name = model_label(config.get("model_name") or Path(where).stem)
-    return Result(name, config, _frame(rows, where))
+    return Result(name, config, _frame(rows, where), source=source)
 
 
 # %% ../../nbs/comparison/01_results.ipynb #cba8be9f
