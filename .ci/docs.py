@@ -59,6 +59,8 @@ ROOMS = {
     "evaluation": "Evaluation",
     "labeling": "Labels by people",
     "comparison": "Comparison",
+    "publishing": "The model out",
+    "talking": "Talking to a model",
     "jupyter": "Jupyter",
     "testing": "Testing",
     "benchmarks": "Benchmarks",

@@ -27,6 +27,8 @@ FLOORS = [
     "evaluation",
     "labeling",
     "comparison",
+    "publishing",
+    "talking",
     "jupyter",
     "command_line",
 ]
