@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/talking/talk.html.md"""
 # %% auto #0
 __all__ = ["Exchange", "Said", "Talk", "Voice", "chat", "talk_path", "verdict_line"]
 
-# %% ../../nbs/talking/00_talk.ipynb #8aa80a40
+# %% ../../nbs/talking/00_talk.ipynb #ed01cca3
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from ..settings import SYSTEM_PROMPTS, check_numbers
 from ..tables import escape_markdown, quote_markdown
 
 
-# %% ../../nbs/talking/00_talk.ipynb #985b35c1
+# %% ../../nbs/talking/00_talk.ipynb #ad2423ff
 @dataclass
 class Voice:
     "One model in a conversation"
@@ -46,13 +46,13 @@ class Voice:
     def ask(
         self,
         text: str,  # What the person says
-    ) -> Response:  # With `error` where there is none: then the turn doesn't count
+    ) -> Response:  # With `error` or empty: then the turn doesn't count
         "Say something to the model"
         turns = [*self.turns, {"role": "user", "content": text}]
         system = [{"role": "system", "content": self.system_prompt}]
         messages = [*system, *turns] if self.system_prompt else turns
         (response,) = self.model([messages])
-        if response.error is None:
+        if response.error is None and response.text.strip():
             self.turns = [*turns, {"role": "assistant", "content": response.text}]
         return response
 
@@ -68,7 +68,7 @@ class Said:
     scores: Scores | None = None  # The same
 
 
-# %% ../../nbs/talking/00_talk.ipynb #e276b9d5
+# %% ../../nbs/talking/00_talk.ipynb #8ad77a17
 def _own_prompt(model):
     "The system prompt that a model was trained with; `None` where no run tells"
     if not isinstance(model, (str, Path)):
@@ -102,7 +102,7 @@ def _prompts(models, given):
     return [fallback if text is None else text for text in own]
 
 
-# %% ../../nbs/talking/00_talk.ipynb #51e6c69d
+# %% ../../nbs/talking/00_talk.ipynb #ecf0b661
 def _voice(model, prompt, settings):
     "One model with its system prompt"
     name, text = system_text(prompt)
@@ -124,7 +124,7 @@ def _tell_apart(voices):
     return voices
 
 
-# %% ../../nbs/talking/00_talk.ipynb #0bf40aaa
+# %% ../../nbs/talking/00_talk.ipynb #9bfccdb0
 @dataclass
 class Talk:
     "A conversation with one model, or two"
@@ -162,7 +162,7 @@ def _shown(response):
     return f"{quote_markdown(response.text or '(empty)')}{cut}"
 
 
-# %% ../../nbs/talking/00_talk.ipynb #7d8d8337
+# %% ../../nbs/talking/00_talk.ipynb #e5157453
 @patch
 def say(
     self: Talk,
@@ -170,18 +170,26 @@ def say(
 ) -> Exchange:  # Of `Said`, one for each model; `InputError` for an empty text
     "Say something to each model, and have the responses judged"
     require(text.strip(), "say something: the text is empty")
-    exchange = Exchange()
-    for voice in self.voices:
-        turns = [*voice.turns, {"role": "user", "content": text}]
-        messages = turns if len(turns) > 1 else None
-        scenario = Scenario(text, messages=messages)
-        exchange.append(Said(voice.name, scenario, voice.ask(text)))
-    if self.judge is not None:
-        exchange = Exchange(self._judged(exchange))
+    before = [voice.turns for voice in self.voices]
+    try:
+        exchange = Exchange(_ask(voice, text) for voice in self.voices)
+        if self.judge is not None:
+            exchange = Exchange(self._judged(exchange))
+        if self.path is not None:
+            append_jsonl(self.path, _rows(exchange, self.voices))
+    except BaseException:  # Of Ctrl-C too: a turn counts for all or for none
+        for voice, turns in zip(self.voices, before):
+            voice.turns = turns
+        raise
     self.exchanges.append(exchange)
-    if self.path is not None:
-        append_jsonl(self.path, _rows(exchange, self.voices))
     return exchange
+
+
+def _ask(voice, text):
+    "What one model responds, with the conversation up to there"
+    turns = [*voice.turns, {"role": "user", "content": text}]
+    scenario = Scenario(text, messages=turns if len(turns) > 1 else None)
+    return Said(voice.name, scenario, voice.ask(text))
 
 
 @patch
@@ -192,7 +200,7 @@ def start_over(self: Talk):
         voice.turns = []
 
 
-# %% ../../nbs/talking/00_talk.ipynb #ab8aed74
+# %% ../../nbs/talking/00_talk.ipynb #7e5772a6
 @patch
 def _judged(self: Talk, exchange):
     "The same with verdicts and scores"
@@ -225,7 +233,7 @@ def _labeled(scenario):
     )
 
 
-# %% ../../nbs/talking/00_talk.ipynb #f42eb9b6
+# %% ../../nbs/talking/00_talk.ipynb #580b1d3f
 _SHOWN = ("combined", "ahimsa", "dharma", "helpfulness")
 
 
@@ -247,7 +255,7 @@ def verdict_line(
     return f"{line} (tier {said.scenario.tier or '?'}, {said.scenario.scope or '?'})"
 
 
-# %% ../../nbs/talking/00_talk.ipynb #8a644dac
+# %% ../../nbs/talking/00_talk.ipynb #edcf8cac
 def _rows(exchange, voices):
     "A turn as scenarios: one for each conversation that differs from the others"
     rows = {}
@@ -287,7 +295,7 @@ def _response_row(said):
     return found
 
 
-# %% ../../nbs/talking/00_talk.ipynb #bc371fb9
+# %% ../../nbs/talking/00_talk.ipynb #907377cd
 def chat(
     # 'smollm2', a run, a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or
     # a chat model of your own
@@ -326,7 +334,7 @@ def talk_path(
     return Path("runs") / f"chat-{file_name(model_label(model))}-{stamp}.jsonl"
 
 
-# %% ../../nbs/talking/00_talk.ipynb #2702819b
+# %% ../../nbs/talking/00_talk.ipynb #adaed461
 @patch
 def widget(self: Talk):
     "The conversation with a field to type in, for a live notebook"
