@@ -1331,7 +1331,7 @@ COMMANDS = {
     ),
 }
 
-# %% ../../nbs/command_line/01_commands.ipynb #31440fe5
+# %% ../../nbs/command_line/01_commands.ipynb #75ca0b1b
 _EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
 
 
@@ -1361,7 +1361,7 @@ def _export(arguments, progress):
     return Result(export_model(arguments.trained, **given)._repr_markdown_())
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #ed2cb556
+# %% ../../nbs/command_line/01_commands.ipynb #8411a84f
 _CHAT = ["system_prompt", "temperature", "max_tokens"]
 
 
@@ -1409,7 +1409,7 @@ def _add_chat_options(parser):
     _add_policy_options(parser)
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #11463b05
+# %% ../../nbs/command_line/01_commands.ipynb #dd36c8ef
 def _chat(arguments, progress):
     "Run `argen chat`"
     from argen.talking.talk import chat, talk_path
@@ -1436,7 +1436,53 @@ def _chat(arguments, progress):
     return Result(f"Conversation: {path}\n\nNext: `argen process {path}`")
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #1998cf45
+# %% ../../nbs/command_line/01_commands.ipynb #daee7659
+def _add_runs_options(parser):
+    "Options of `argen runs`"
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default="runs",
+        help="where to look (default: runs)",
+    )
+
+
+def _runs(arguments, progress):
+    "Run `argen runs`"
+    from argen.command_line.run_list import list_runs, runs_text
+
+    return Result(runs_text(list_runs(arguments.folder)))
+
+
+def _add_no_options(parser):
+    "Options of a command that has none"
+
+
+def _doctor(arguments, progress):
+    "Run `argen doctor`"
+    from argen.command_line.doctor import examine, is_healthy, report_text
+
+    report = examine()
+    return Result(report_text(report), failed=not is_healthy(report))
+
+
+def _add_completion_options(parser):
+    "Options of `argen completion`"
+    from argen.command_line.completion import SHELLS
+
+    parser.add_argument("shell", choices=SHELLS, help="the shell that will read it")
+
+
+def _completion(arguments, progress):
+    "Run `argen completion`: a script, which nothing may be drawn around"
+    from argen.command_line.completion import completion_script
+
+    print(completion_script(arguments.shell))
+    return Result("")
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #714af9f4
 COMMANDS |= {
     "export": Command(
         _add_export_options,
@@ -1449,6 +1495,24 @@ COMMANDS |= {
         _chat,
         replaces=None,
         help="talk to a model, or to two side by side",
+    ),
+    "runs": Command(
+        _add_runs_options,
+        _runs,
+        replaces=None,
+        help="what is in a folder of runs, and what resumes it",
+    ),
+    "doctor": Command(
+        _add_no_options,
+        _doctor,
+        replaces=None,
+        help="what this machine has, and what is missing",
+    ),
+    "completion": Command(
+        _add_completion_options,
+        _completion,
+        replaces=None,
+        help="the script with which a shell completes argen",
     ),
 }
 

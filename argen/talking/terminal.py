@@ -7,13 +7,13 @@ Docs: https://argen-dev.github.io/argen/talking/terminal.html.md"""
 # %% auto #0
 __all__ = ["show_exchange"]
 
-# %% ../../nbs/talking/01_terminal.ipynb #58ea2f77
+# %% ../../nbs/talking/01_terminal.ipynb #c1b6f4ed
 from collections.abc import Callable
 
 from ..tables import visible
 from .talk import Exchange, Talk, verdict_line
 
-# %% ../../nbs/talking/01_terminal.ipynb #cfcab1da
+# %% ../../nbs/talking/01_terminal.ipynb #12286f1d
 _HELP = "/new begins again, /quit ends; anything else is said to the model"
 
 
@@ -51,7 +51,7 @@ def show_exchange(
     console.print(columns)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #9d0f746f
+# %% ../../nbs/talking/01_terminal.ipynb #62abd7c6
 def _greet(talk, console):
     "Say who is there and what is kept"
     from rich.text import Text
@@ -63,7 +63,7 @@ def _greet(talk, console):
     console.print(Text(f"Not for clinical use. What is said is {kept}. {_HELP}."))
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #5c3a0e28
+# %% ../../nbs/talking/01_terminal.ipynb #7a0b5d12
 def converse(
     talk: Talk,
     # Asks for a line; `EOFError` at the end
@@ -92,7 +92,7 @@ def converse(
             _turn(talk, text, console)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #dc9b7a3f
+# %% ../../nbs/talking/01_terminal.ipynb #92f24533
 def _turn(talk, text, console):
     "One turn; Ctrl-C stops it and the conversation goes on"
     try:
