@@ -1331,7 +1331,7 @@ COMMANDS = {
     ),
 }
 
-# %% ../../nbs/command_line/01_commands.ipynb #75ca0b1b
+# %% ../../nbs/command_line/01_commands.ipynb #12c22c33
 _EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
 
 
@@ -1347,7 +1347,11 @@ def _add_export_options(parser):
         export_model,
         [*_EXPORT, "push"],
         dtype={"choices": DTYPES, "help": "of merged weights"},
-        results={"metavar": "FILE", "help": "result files for the model card"},
+        results={
+            "metavar": "FILE",
+            "nargs": "+",
+            "help": "result files for the model card",
+        },
         dataset={"metavar": "OWNER/NAME"},
         push={"metavar": "OWNER/NAME"},
     )
@@ -1361,7 +1365,7 @@ def _export(arguments, progress):
     return Result(export_model(arguments.trained, **given)._repr_markdown_())
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #8411a84f
+# %% ../../nbs/command_line/01_commands.ipynb #23c06c93
 _CHAT = ["system_prompt", "temperature", "max_tokens"]
 
 
@@ -1409,7 +1413,7 @@ def _add_chat_options(parser):
     _add_policy_options(parser)
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #dd36c8ef
+# %% ../../nbs/command_line/01_commands.ipynb #100ea2e7
 def _chat(arguments, progress):
     "Run `argen chat`"
     from argen.talking.talk import chat, talk_path
@@ -1436,7 +1440,7 @@ def _chat(arguments, progress):
     return Result(f"Conversation: {path}\n\nNext: `argen process {path}`")
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #daee7659
+# %% ../../nbs/command_line/01_commands.ipynb #9794006f
 def _add_runs_options(parser):
     "Options of `argen runs`"
     parser.add_argument(
@@ -1482,7 +1486,7 @@ def _completion(arguments, progress):
     return Result("")
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #714af9f4
+# %% ../../nbs/command_line/01_commands.ipynb #d2111c4b
 COMMANDS |= {
     "export": Command(
         _add_export_options,

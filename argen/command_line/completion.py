@@ -7,12 +7,12 @@ Docs: https://argen-dev.github.io/argen/command_line/completion.html.md"""
 # %% auto #0
 __all__ = ["SHELLS", "completion_script"]
 
-# %% ../../nbs/command_line/07_completion.ipynb #b3e58e22
+# %% ../../nbs/command_line/07_completion.ipynb #6136489d
 import argparse
 
 from ..errors import InputError
 
-# %% ../../nbs/command_line/07_completion.ipynb #676b1cb3
+# %% ../../nbs/command_line/07_completion.ipynb #73e6dccd
 SHELLS = ("bash", "zsh", "tcsh")
 
 _FILES = ("FILE", "PLAN", "RESULT", "LABELS")
@@ -31,7 +31,7 @@ def _mark_paths(parser):
             action.complete = shtab.DIRECTORY
 
 
-# %% ../../nbs/command_line/07_completion.ipynb #9c4b8306
+# %% ../../nbs/command_line/07_completion.ipynb #118b9cc0
 def _whole_parser():
     "One parser with all commands and their options"
     from argen.command_line.commands import COMMANDS
@@ -41,7 +41,8 @@ def _whole_parser():
     for name, command in COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group not in groups:
-            groups[group] = groups[""].add_parser(group).add_subparsers()
+            more = groups[""].add_parser(group, help=f"{group}: {command.help}")
+            groups[group] = more.add_subparsers()
         parser = groups[group].add_parser(last, help=command.help)
         command.add_options(parser)
         _mark_paths(parser)

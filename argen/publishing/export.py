@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/publishing/export.html.md"""
 # %% auto #0
 __all__ = ["DTYPES", "Exported", "export_model"]
 
-# %% ../../nbs/publishing/01_export.ipynb #5e8b8907
+# %% ../../nbs/publishing/01_export.ipynb #27fe8053
 import json
 import os
 import shutil
@@ -26,7 +26,7 @@ from ..records import content_hash
 from ..tables import escape_markdown, markdown_table
 from .model_cards import Card, base_id, model_card, read_training
 
-# %% ../../nbs/publishing/01_export.ipynb #f76e56c5
+# %% ../../nbs/publishing/01_export.ipynb #9c3e4a04
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -44,7 +44,7 @@ def _save_merged(training, folder, dtype):
     tokenizer.save_pretrained(folder)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #bd488f52
+# %% ../../nbs/publishing/01_export.ipynb #0a33d466
 _ADAPTER = "adapter_config.json"
 
 
@@ -74,7 +74,7 @@ def _save_adapter(training, folder):
     write_json(folder / _ADAPTER, config | {"base_model_name_or_path": base})
 
 
-# %% ../../nbs/publishing/01_export.ipynb #41a2b07b
+# %% ../../nbs/publishing/01_export.ipynb #ee66fe0d
 _NOTE = "argen_export.json"
 
 
@@ -106,7 +106,7 @@ def _repr_markdown_(self: Exported):
     return "\n\n".join(parts)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #9ade16da
+# %% ../../nbs/publishing/01_export.ipynb #938a92ef
 def _note(training, card, what):
     "What an export was made from"
     return what | {
@@ -133,7 +133,7 @@ def _is_there(folder, note):
     return True
 
 
-# %% ../../nbs/publishing/01_export.ipynb #05a202dc
+# %% ../../nbs/publishing/01_export.ipynb #542d978b
 def _write(training, card, note, folder):
     "Write an export beside its place, and move it there"
     part = folder.with_name(f"{folder.name}.part")
@@ -162,7 +162,7 @@ def _write_results(path, results):
     write_text(path, yaml.safe_dump(results, sort_keys=False, allow_unicode=True))
 
 
-# %% ../../nbs/publishing/01_export.ipynb #b3158ad7
+# %% ../../nbs/publishing/01_export.ipynb #1d1082c4
 def export_model(
     run: str | Path,  # Folder of a finished `argen train`
     output_dir: str | Path | None = None,  # Where to; by default `export` in the run
@@ -197,7 +197,7 @@ def export_model(
     return Exported(folder, card, is_new, _push(folder, push) if push else None)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #42449a97
+# %% ../../nbs/publishing/01_export.ipynb #7431ccd9
 def _check_push(name, training, adapter):
     "`InputError` for a name that no model can have, or without a key"
     from huggingface_hub import get_token
