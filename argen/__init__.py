@@ -12,9 +12,11 @@ from .judge.judges import make_judge
 from .labeling.presses import label
 from .policy import PUBLISHED, Policy, score
 from .progress import ProgressBars
+from .publishing.export import export_model
 from .records import Response, Scenario, Scores, Verdict, read_scenarios
 from .scenarios.generation import generate
 from .scenarios.processing import process
+from .talking.talk import chat
 from .training.grpo import train
 
 Bars = ProgressBars  # Its name in version 0.1
@@ -32,9 +34,11 @@ __all__ = [
     "Scores",
     "Verdict",
     "audit",
+    "chat",
     "compare",
     "compare_models",
     "evaluate",
+    "export_model",
     "generate",
     "label",
     "make_judge",

@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/command_line/run_list.html.md"""
 # %% auto #0
 __all__ = ["Run", "list_runs", "runs_text"]
 
-# %% ../../nbs/command_line/06_run_list.ipynb #399a3fc7
+# %% ../../nbs/command_line/06_run_list.ipynb #5c6b3975
 import json
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ..runs import COMMAND_FILE
 from ..tables import escape_markdown, markdown_table
 
 
-# %% ../../nbs/command_line/06_run_list.ipynb #91c9d53b
+# %% ../../nbs/command_line/06_run_list.ipynb #10dfc42b
 @dataclass(frozen=True)
 class Run:
     "A run as it lies in a folder"
@@ -54,7 +54,7 @@ def _count(path):
         return 0
 
 
-# %% ../../nbs/command_line/06_run_list.ipynb #77030fe6
+# %% ../../nbs/command_line/06_run_list.ipynb #96250560
 def _trained(folder, settings):
     "How far a training came"
     ending = _json(folder / "ending.json")
@@ -104,7 +104,7 @@ _RESULTS = {
 }
 
 
-# %% ../../nbs/command_line/06_run_list.ipynb #cad18dae
+# %% ../../nbs/command_line/06_run_list.ipynb #72602ba8
 def _is_running(folder):
     "Does a process hold the folder?"
     lock = folder / ".argen.lock"
@@ -156,7 +156,7 @@ def _typed(folder):
     return f"cd {found['folder']} && {found['command']}"
 
 
-# %% ../../nbs/command_line/06_run_list.ipynb #ac5b0784
+# %% ../../nbs/command_line/06_run_list.ipynb #04fa0407
 _DEEPEST = 4  # Folders below the one that is listed
 
 
@@ -189,7 +189,7 @@ def list_runs(
     return sorted(runs, key=lambda run: (run.started, run.name), reverse=True)
 
 
-# %% ../../nbs/command_line/06_run_list.ipynb #e1390a86
+# %% ../../nbs/command_line/06_run_list.ipynb #ac38c49f
 def runs_text(
     runs: Sequence[Run],
 ) -> str:

@@ -7,13 +7,13 @@ Docs: https://argen-dev.github.io/argen/talking/terminal.html.md"""
 # %% auto #0
 __all__ = ["show_exchange"]
 
-# %% ../../nbs/talking/01_terminal.ipynb #c1b6f4ed
+# %% ../../nbs/talking/01_terminal.ipynb #2f04d879
 from collections.abc import Callable
 
 from ..tables import visible
 from .talk import Exchange, Talk, verdict_line
 
-# %% ../../nbs/talking/01_terminal.ipynb #12286f1d
+# %% ../../nbs/talking/01_terminal.ipynb #baf8a620
 _HELP = "/new begins again, /quit ends; anything else is said to the model"
 
 
@@ -51,7 +51,7 @@ def show_exchange(
     console.print(columns)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #62abd7c6
+# %% ../../nbs/talking/01_terminal.ipynb #923c1ff3
 def _greet(talk, console):
     "Say who is there and what is kept"
     from rich.text import Text
@@ -63,7 +63,7 @@ def _greet(talk, console):
     console.print(Text(f"Not for clinical use. What is said is {kept}. {_HELP}."))
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #7a0b5d12
+# %% ../../nbs/talking/01_terminal.ipynb #5c458873
 def converse(
     talk: Talk,
     # Asks for a line; `EOFError` at the end
@@ -92,7 +92,7 @@ def converse(
             _turn(talk, text, console)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #92f24533
+# %% ../../nbs/talking/01_terminal.ipynb #8373b8af
 def _turn(talk, text, console):
     "One turn; Ctrl-C stops it and the conversation goes on"
     try:
