@@ -83,7 +83,7 @@ def _run(name, words):
     return 1 if result.failed else 0
 
 
-# %% ../nbs/command_line/02_cli.ipynb #e647a393
+# %% ../nbs/command_line/02_cli.ipynb #3f496132
 def _print_versions():
     "Print versions as JSON"
     from argen.command_line.doctor import version_report

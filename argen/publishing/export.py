@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/publishing/export.html.md"""
 # %% auto #0
 __all__ = ["DTYPES", "Exported", "export_model"]
 
-# %% ../../nbs/publishing/01_export.ipynb #27fe8053
+# %% ../../nbs/publishing/01_export.ipynb #7f4c8ba9
 import json
 import os
 import shutil
@@ -26,7 +26,7 @@ from ..records import content_hash
 from ..tables import escape_markdown, markdown_table
 from .model_cards import Card, base_id, model_card, read_training
 
-# %% ../../nbs/publishing/01_export.ipynb #9c3e4a04
+# %% ../../nbs/publishing/01_export.ipynb #fe9feaf0
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -44,7 +44,7 @@ def _save_merged(training, folder, dtype):
     tokenizer.save_pretrained(folder)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #0a33d466
+# %% ../../nbs/publishing/01_export.ipynb #8cdc5bb7
 _ADAPTER = "adapter_config.json"
 
 
@@ -74,7 +74,7 @@ def _save_adapter(training, folder):
     write_json(folder / _ADAPTER, config | {"base_model_name_or_path": base})
 
 
-# %% ../../nbs/publishing/01_export.ipynb #ee66fe0d
+# %% ../../nbs/publishing/01_export.ipynb #57fe5f71
 _NOTE = "argen_export.json"
 
 
@@ -86,6 +86,7 @@ class Exported:
     card: Card
     is_new: bool = True  # Was it written now, or found as the same command left it?
     url: str | None = None  # On the hub, if it was pushed
+    is_public: bool = False  # Can others see it there? A new one is private
     files: dict = field(init=False, default_factory=dict, repr=False)  # Name → bytes
 
     def __post_init__(self):
@@ -102,11 +103,12 @@ def _repr_markdown_(self: Exported):
     verb = "Exported" if self.is_new else "Exported before, and the same"
     parts = [f"{verb}: {escape_markdown(self.folder)}", table]
     if self.url:
-        parts.append(f"Pushed, for you alone to see: {escape_markdown(self.url)}")
+        seen = "**public**" if self.is_public else "private"
+        parts.append(f"Pushed, {seen}: {escape_markdown(self.url)}")
     return "\n\n".join(parts)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #938a92ef
+# %% ../../nbs/publishing/01_export.ipynb #b25a3821
 def _note(training, card, what):
     "What an export was made from"
     return what | {
@@ -133,7 +135,7 @@ def _is_there(folder, note):
     return True
 
 
-# %% ../../nbs/publishing/01_export.ipynb #542d978b
+# %% ../../nbs/publishing/01_export.ipynb #dd4fb824
 def _write(training, card, note, folder):
     "Write an export beside its place, and move it there"
     part = folder.with_name(f"{folder.name}.part")
@@ -162,7 +164,7 @@ def _write_results(path, results):
     write_text(path, yaml.safe_dump(results, sort_keys=False, allow_unicode=True))
 
 
-# %% ../../nbs/publishing/01_export.ipynb #1d1082c4
+# %% ../../nbs/publishing/01_export.ipynb #843c024e
 def export_model(
     run: str | Path,  # Folder of a finished `argen train`
     output_dir: str | Path | None = None,  # Where to; by default `export` in the run
@@ -194,10 +196,13 @@ def export_model(
     is_new = not _is_there(folder, note)
     if is_new:
         _write(training, card, note, folder)
-    return Exported(folder, card, is_new, _push(folder, push) if push else None)
+    exported = Exported(folder, card, is_new)
+    if push:
+        exported.url, exported.is_public = _push(folder, push)
+    return exported
 
 
-# %% ../../nbs/publishing/01_export.ipynb #7431ccd9
+# %% ../../nbs/publishing/01_export.ipynb #c2d52f6d
 def _check_push(name, training, adapter):
     "`InputError` for a name that no model can have, or without a key"
     from huggingface_hub import get_token
@@ -221,13 +226,14 @@ def _check_push(name, training, adapter):
 
 
 def _push(folder, name):
-    "Upload a folder as a private model; returns its address"
+    "Upload a folder, as a private model if it is new; returns address, is it public"
     import httpx
     from huggingface_hub import HfApi, get_token
 
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
         made = api.create_repo(name, private=True, exist_ok=True)
+        is_public = not api.model_info(name).private
         api.upload_folder(
             repo_id=name, folder_path=folder, commit_message="Export by argen"
         )
@@ -237,4 +243,4 @@ def _push(folder, name):
             f"{name}: can't be pushed ({reason}); {folder} is written, and the same "
             "command pushes it again"
         ) from None
-    return str(made)
+    return str(made), is_public

@@ -7,13 +7,13 @@ Docs: https://argen-dev.github.io/argen/talking/terminal.html.md"""
 # %% auto #0
 __all__ = ["show_exchange"]
 
-# %% ../../nbs/talking/01_terminal.ipynb #2f04d879
+# %% ../../nbs/talking/01_terminal.ipynb #5912fc09
 from collections.abc import Callable
 
 from ..tables import visible
 from .talk import Exchange, Talk, verdict_line
 
-# %% ../../nbs/talking/01_terminal.ipynb #baf8a620
+# %% ../../nbs/talking/01_terminal.ipynb #63f5cff7
 _HELP = "/new begins again, /quit ends; anything else is said to the model"
 
 
@@ -51,7 +51,7 @@ def show_exchange(
     console.print(columns)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #923c1ff3
+# %% ../../nbs/talking/01_terminal.ipynb #01abaf01
 def _greet(talk, console):
     "Say who is there and what is kept"
     from rich.text import Text
@@ -63,7 +63,7 @@ def _greet(talk, console):
     console.print(Text(f"Not for clinical use. What is said is {kept}. {_HELP}."))
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #5c458873
+# %% ../../nbs/talking/01_terminal.ipynb #c2f6330a
 def converse(
     talk: Talk,
     # Asks for a line; `EOFError` at the end
@@ -85,14 +85,14 @@ def converse(
             return
         if text == "/new":
             talk.start_over()
-            console.print("A new conversation.")
+            console.print("A new conversation.", highlight=False)
         elif text.startswith("/"):
-            console.print(_HELP, markup=False)
+            console.print(_HELP, markup=False, highlight=False)
         elif text:
             _turn(talk, text, console)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #8373b8af
+# %% ../../nbs/talking/01_terminal.ipynb #0b556969
 def _turn(talk, text, console):
     "One turn; Ctrl-C stops it and the conversation goes on"
     try:

@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/testing/hub.html.md"""
 # %% auto #0
 __all__ = ["TOKEN", "StandInHub"]
 
-# %% ../../nbs/testing/06_hub.ipynb #1791c308
+# %% ../../nbs/testing/06_hub.ipynb #f6ff3f0e
 import hashlib
 import json
 import threading
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
-# %% ../../nbs/testing/06_hub.ipynb #ccef4381
+# %% ../../nbs/testing/06_hub.ipynb #321f6a0e
 TOKEN = "hf_not_a_real_token"
 
 
@@ -56,13 +56,13 @@ class StandInHub:
         }
 
 
-# %% ../../nbs/testing/06_hub.ipynb #5c4ece57
+# %% ../../nbs/testing/06_hub.ipynb #30b268be
 def _create(hub, body):
     "Make a repository"
     name = f"{body['organization']}/{body['name']}" if "organization" in body else ""
     name = name or body["name"]
     hub.repositories.setdefault(name, {})
-    hub.private[name] = body.get("visibility") == "private"
+    hub.private.setdefault(name, body.get("visibility") == "private")
     return {"url": f"{hub.url}/{name}", "id": name, "name": name}
 
 
@@ -90,7 +90,7 @@ def _large_files(hub, body):
     return {"transfer": "basic", "objects": objects}
 
 
-# %% ../../nbs/testing/06_hub.ipynb #f6dcbf10
+# %% ../../nbs/testing/06_hub.ipynb #6e179763
 def _commit(hub, name, lines):
     "Take a commit: files in it, and large ones that came before"
     files = hub.repositories[name]
@@ -137,7 +137,7 @@ def _listing(hub, name):
     ]
 
 
-# %% ../../nbs/testing/06_hub.ipynb #25cabadc
+# %% ../../nbs/testing/06_hub.ipynb #15819052
 class _Handler(BaseHTTPRequestHandler):
     "Requests to the stand-in"
 
