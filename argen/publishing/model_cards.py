@@ -14,7 +14,7 @@ __all__ = [
     "trained_prompt",
 ]
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #c9b3c098
+# %% ../../nbs/publishing/00_model_cards.ipynb #d8c00d09
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from ..training.checkpoints import read_log
 from ..training.grpo import Training
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #dd909093
+# %% ../../nbs/publishing/00_model_cards.ipynb #59b61a6b
 def read_training(
     run: str | Path,  # Folder of a finished `argen train`, or the model in it
 ) -> Training:  # Raises `InputError` for any other folder
@@ -73,7 +73,7 @@ def _read_manifest(folder):
         ) from None
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #b4cec809
+# %% ../../nbs/publishing/00_model_cards.ipynb #fccf2266
 def trained_prompt(
     training: Training,
     text: str | None = None,  # What the author says that it was; by default looked up
@@ -98,7 +98,7 @@ def _is_trained(training, text):
     return text is not None and prompt_hash(text) == wanted
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #72852b56
+# %% ../../nbs/publishing/00_model_cards.ipynb #601edc90
 def base_id(
     training: Training,
 ) -> str | None:  # `None` for a folder, and for the packaged model
@@ -115,7 +115,7 @@ def base_id(
     return base
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #b7e95127
+# %% ../../nbs/publishing/00_model_cards.ipynb #4123519b
 def _data_line(settings):
     "Training and held-out scenarios in words"
     line = f"{settings['n_scenarios']} scenarios (hash {settings['scenarios']})"
@@ -146,7 +146,7 @@ def _adapter_line(settings):
     return f"LoRA of rank {rank}, alpha {settings['lora_alpha']}" if rank else "all"
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #1e159f9d
+# %% ../../nbs/publishing/00_model_cards.ipynb #36cec57b
 _MISSING = "argen/missing_share"
 
 
@@ -188,7 +188,7 @@ def _shown(value):
     return escape_markdown(value) if isinstance(value, str) else value
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #87cdbc30
+# %% ../../nbs/publishing/00_model_cards.ipynb #42361958
 _KINDS = {"proxy": "reward (trained on)", "witness": "witness"}
 
 
@@ -218,7 +218,7 @@ def _change_table(training):
     return f"{step}\n\n{markdown_table(header, rows)}"
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #f7767662
+# %% ../../nbs/publishing/00_model_cards.ipynb #5cf0f3a7
 def _is_own(training, evaluation):
     "Is this a result of the run's model?"
     name = str(evaluation.config.get("model_name") or "")
@@ -248,7 +248,7 @@ def _evaluation_section(training, evaluations):
     return "\n\n".join(parts)
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #bfe1920f
+# %% ../../nbs/publishing/00_model_cards.ipynb #15bb5677
 def read_results(
     training: Training,
     results: Sequence[str | Path],  # Result files; one at least of the run's model
@@ -264,7 +264,7 @@ def read_results(
     return evaluations
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #39dc4db4
+# %% ../../nbs/publishing/00_model_cards.ipynb #ee047bb9
 def eval_entries(
     training: Training,
     evaluations: Sequence[Evaluation],
@@ -313,7 +313,7 @@ def _notes(evaluation, name):
     return "; ".join(notes)
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #bc565a4b
+# %% ../../nbs/publishing/00_model_cards.ipynb #9bbc3a6e
 @dataclass(frozen=True)
 class Card:
     "A model card, and its results as data"
@@ -343,7 +343,7 @@ def _prompt_line(text, name):
     return f"`SYSTEM_PROMPT` is the one that it was trained with ({name}):\n\n{quoted}"
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #77672419
+# %% ../../nbs/publishing/00_model_cards.ipynb #f1182f20
 _TEMPLATE = Path(str(files("argen.publishing"))) / "data" / "model_card.md.j2"
 
 
@@ -381,7 +381,7 @@ def model_card(
     return Card(str(card), entries)
 
 
-# %% ../../nbs/publishing/00_model_cards.ipynb #102dcf43
+# %% ../../nbs/publishing/00_model_cards.ipynb #3e192237
 def _check_dataset(dataset, evaluations):
     "`InputError` for a dataset that no result goes with, or that is no hub name"
     if dataset is None:
