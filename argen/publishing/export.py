@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/publishing/export.html.md"""
 # %% auto #0
 __all__ = ["DTYPES", "Exported", "export_model"]
 
-# %% ../../nbs/publishing/01_export.ipynb #7f4c8ba9
+# %% ../../nbs/publishing/01_export.ipynb #570c3358
 import json
 import os
 import shutil
@@ -26,7 +26,7 @@ from ..records import content_hash
 from ..tables import escape_markdown, markdown_table
 from .model_cards import Card, base_id, model_card, read_training
 
-# %% ../../nbs/publishing/01_export.ipynb #fe9feaf0
+# %% ../../nbs/publishing/01_export.ipynb #2545399f
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -44,7 +44,7 @@ def _save_merged(training, folder, dtype):
     tokenizer.save_pretrained(folder)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #8cdc5bb7
+# %% ../../nbs/publishing/01_export.ipynb #631c0768
 _ADAPTER = "adapter_config.json"
 
 
@@ -74,7 +74,7 @@ def _save_adapter(training, folder):
     write_json(folder / _ADAPTER, config | {"base_model_name_or_path": base})
 
 
-# %% ../../nbs/publishing/01_export.ipynb #57fe5f71
+# %% ../../nbs/publishing/01_export.ipynb #1fb29ebc
 _NOTE = "argen_export.json"
 
 
@@ -108,7 +108,7 @@ def _repr_markdown_(self: Exported):
     return "\n\n".join(parts)
 
 
-# %% ../../nbs/publishing/01_export.ipynb #b25a3821
+# %% ../../nbs/publishing/01_export.ipynb #603bdf20
 def _note(training, card, what):
     "What an export was made from"
     return what | {
@@ -135,7 +135,7 @@ def _is_there(folder, note):
     return True
 
 
-# %% ../../nbs/publishing/01_export.ipynb #dd4fb824
+# %% ../../nbs/publishing/01_export.ipynb #16f816e8
 def _write(training, card, note, folder):
     "Write an export beside its place, and move it there"
     part = folder.with_name(f"{folder.name}.part")
@@ -164,7 +164,7 @@ def _write_results(path, results):
     write_text(path, yaml.safe_dump(results, sort_keys=False, allow_unicode=True))
 
 
-# %% ../../nbs/publishing/01_export.ipynb #843c024e
+# %% ../../nbs/publishing/01_export.ipynb #44685172
 def export_model(
     run: str | Path,  # Folder of a finished `argen train`
     output_dir: str | Path | None = None,  # Where to; by default `export` in the run
@@ -202,7 +202,7 @@ def export_model(
     return exported
 
 
-# %% ../../nbs/publishing/01_export.ipynb #c2d52f6d
+# %% ../../nbs/publishing/01_export.ipynb #a602828a
 def _check_push(name, training, adapter):
     "`InputError` for a name that no model can have, or without a key"
     from huggingface_hub import get_token
