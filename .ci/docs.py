@@ -60,6 +60,8 @@ ROOMS = {
     "labeling": "Labels by people",
     "comparison": "Comparison",
     "assurance": "Assurance",
+    "publishing": "The model out",
+    "talking": "Talking to a model",
     "jupyter": "Jupyter",
     "testing": "Testing",
     "benchmarks": "Benchmarks",

@@ -28,6 +28,8 @@ FLOORS = [
     "labeling",
     "comparison",
     "assurance",
+    "publishing",
+    "talking",
     "jupyter",
     "command_line",
 ]

@@ -13,9 +13,11 @@ from .labeling.presses import label
 from .policy import PUBLISHED, Policy, score
 from .policy_files import read_policy
 from .progress import ProgressBars
+from .publishing.export import export_model
 from .records import Response, Scenario, Scores, Verdict, read_scenarios
 from .scenarios.generation import generate
 from .scenarios.processing import process
+from .talking.talk import chat
 from .training.grpo import train
 
 Bars = ProgressBars  # Its name in version 0.1
@@ -33,9 +35,11 @@ __all__ = [
     "Scores",
     "Verdict",
     "audit",
+    "chat",
     "compare",
     "compare_models",
     "evaluate",
+    "export_model",
     "generate",
     "label",
     "make_judge",

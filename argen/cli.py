@@ -8,7 +8,9 @@ Docs: https://argen-dev.github.io/argen/command_line/cli.html.md"""
 __all__ = []
 
 # %% ../nbs/command_line/02_cli.ipynb #d23cf9ed
+import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +18,9 @@ from .command_line.commands import COMMANDS, command_parser
 from .command_line.options import Parser, spell
 from .errors import InputError
 from .files import is_disk_full
+from .models.keys import redact
 from .progress import ProgressBars
+from .runs import typed
 
 
 # %% ../nbs/command_line/02_cli.ipynb #d53fde5a
@@ -31,6 +35,12 @@ def _overview():
         epilog="Start with `argen demo`. Each command has its own --help.",
     )
     parser.add_argument("--version", action="version", version=argen.__version__)
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="with --version: also those of Python and of the packages that decide"
+        " results, as JSON",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.help)
@@ -50,7 +60,8 @@ def _run(name, words):
     bars = ProgressBars()
     try:
         parser.check(arguments)
-        result = COMMANDS[name].run(arguments, bars)
+        with typed(redact(shlex.join(["argen", *name.split(), *words]))):
+            result = COMMANDS[name].run(arguments, bars)
     except InputError as error:
         _complain(name, spell(str(error), parser.flags))
         return 2
@@ -74,12 +85,23 @@ def _run(name, words):
     return 1 if result.failed else 0
 
 
+# %% ../nbs/command_line/02_cli.ipynb #3f496132
+def _print_versions():
+    "Print versions as JSON"
+    from argen.command_line.doctor import version_report
+
+    print(json.dumps(version_report(), indent=1))
+
+
 # %% ../nbs/command_line/02_cli.ipynb #da3cddf9
 def main(
     words: Sequence[str] | None = None,  # Of the command line; `None`: the process's
 ) -> int:  # 0 done, 1 failures, 2 bad input or usage, 3 can't tell, 130 stopped
     "Run the `argen` command"
     words = list(sys.argv[1:] if words is None else words)
+    if sorted(words) == ["--json", "--version"]:
+        _print_versions()
+        return 0
     for n_words in (2, 1):  # `label plan` is a command of two words
         name = " ".join(words[:n_words])
         if name in COMMANDS:

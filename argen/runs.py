@@ -14,6 +14,7 @@ import platform
 import socket
 import threading
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,6 +52,23 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+# %% ../nbs/core/05_runs.ipynb #3a6eac38
+COMMAND_FILE = "command.json"
+_typed = ContextVar("typed", default=None)
+
+
+@contextmanager
+def typed(
+    command: str,  # As a shell reads it, without secrets
+):
+    "Runs that are begun in here note the command that was typed"
+    token = _typed.set(command)
+    try:
+        yield
+    finally:
+        _typed.reset(token)
+
+
 # %% ../nbs/core/05_runs.ipynb #46cf8892
 def _check_settings(path: Path, settings: dict):
     "Raise `InputError` unless the run in `path` has these settings"
@@ -85,6 +103,10 @@ def open_run(
         "versions": versions(),
     }
     write_json(path / "manifest.json", manifest)
+    command = _typed.get()
+    if command:
+        where = {"command": command, "folder": os.getcwd()}
+        write_json(path / COMMAND_FILE, where)
     return path
 
 

@@ -1805,6 +1805,195 @@ COMMANDS = {
     ),
 }
 
+# %% ../../nbs/command_line/01_commands.ipynb #12c22c33
+_EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
+
+
+def _add_export_options(parser):
+    "Options of `argen export`"
+    from argen.publishing.export import DTYPES, export_model
+
+    group = parser.add_argument_group("input")
+    group.add_argument("trained", metavar="RUN", help="folder of a finished training")
+    add_options(
+        parser,
+        "what to write",
+        export_model,
+        [*_EXPORT, "push"],
+        dtype={"choices": DTYPES, "help": "of merged weights"},
+        results={
+            "metavar": "FILE",
+            "nargs": "+",
+            "help": "result files for the model card",
+        },
+        dataset={"metavar": "OWNER/NAME"},
+        push={"metavar": "OWNER/NAME"},
+    )
+
+
+def _export(arguments, progress):
+    "Run `argen export`"
+    from argen.publishing.export import export_model
+
+    given = _given(arguments, [*_EXPORT, "push"])
+    return Result(export_model(arguments.trained, **given)._repr_markdown_())
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #23c06c93
+_CHAT = ["system_prompt", "temperature", "max_tokens"]
+
+
+def _add_chat_options(parser):
+    "Options of `argen chat`"
+    from argen.talking.talk import chat
+
+    prompts = ", ".join(SYSTEM_PROMPTS)
+    parser.add_argument("talker", metavar="MODEL", help="a model or a run")
+    add_options(
+        parser,
+        "conversation",
+        chat,
+        ["against", *_CHAT],
+        against={"metavar": "MODEL", "help": "a second model or run, side by side"},
+        system_prompt={
+            "help": f"{prompts}, or a text of your own; by default what the run was"
+            " trained with, else ENHANCED"
+        },
+    )
+    group = parser.add_argument_group("what is kept")
+    group.add_argument(
+        "--output",
+        metavar="FILE.jsonl",
+        default=argparse.SUPPRESS,
+        help="where the conversation goes, as scenarios; by default a file in runs/",
+    )
+    group.add_argument(
+        "--no-save",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="keep nothing on disk",
+    )
+    group = parser.add_argument_group("judge")
+    group.add_argument(
+        "--judge",
+        nargs="?",
+        const="offline",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="show a verdict after each response: offline (also without a name),"
+        " openai, gemini, openai:MODEL, gemini:MODEL",
+    )
+    _add_model_judge_options(parser)
+    _add_policy_options(parser)
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #100ea2e7
+def _chat(arguments, progress):
+    "Run `argen chat`"
+    from argen.talking.talk import chat, talk_path
+    from argen.talking.terminal import converse
+
+    _check_outputs(arguments)
+    path = getattr(arguments, "output", None)
+    if hasattr(arguments, "no_save"):
+        reason = "nothing is kept; leave it out with `output`"
+        _refuse(arguments, ["no_save"] if path else [], reason)
+    else:
+        path = path or talk_path(arguments.talker)
+    judge = _judge(arguments) if hasattr(arguments, "judge") else None
+    if judge is None:
+        reason = "only a judge uses it; name one with `judge`"
+        _refuse(arguments, [*_JUDGE, *_SERVICE, "policy", *_POLICY], reason)
+    given = _given(arguments, ["against", *_CHAT])
+    talk = chat(
+        arguments.talker, judge=judge, policy=_policy(arguments), path=path, **given
+    )
+    converse(talk)
+    if path is None or not talk.exchanges:
+        return Result("The end.")
+    return Result(f"Conversation: {path}\n\nNext: `argen process {path}`")
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #9794006f
+def _add_runs_options(parser):
+    "Options of `argen runs`"
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default="runs",
+        help="where to look (default: runs)",
+    )
+
+
+def _runs(arguments, progress):
+    "Run `argen runs`"
+    from argen.command_line.run_list import list_runs, runs_text
+
+    return Result(runs_text(list_runs(arguments.folder)))
+
+
+def _add_no_options(parser):
+    "Options of a command that has none"
+
+
+def _doctor(arguments, progress):
+    "Run `argen doctor`"
+    from argen.command_line.doctor import examine, is_healthy, report_text
+
+    report = examine()
+    return Result(report_text(report), failed=not is_healthy(report))
+
+
+def _add_completion_options(parser):
+    "Options of `argen completion`"
+    from argen.command_line.completion import SHELLS
+
+    parser.add_argument("shell", choices=SHELLS, help="the shell that will read it")
+
+
+def _completion(arguments, progress):
+    "Run `argen completion`: a script, which nothing may be drawn around"
+    from argen.command_line.completion import completion_script
+
+    print(completion_script(arguments.shell))
+    return Result("")
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #d2111c4b
+COMMANDS |= {
+    "export": Command(
+        _add_export_options,
+        _export,
+        replaces=None,
+        help="a trained model for other tools, with its card",
+    ),
+    "chat": Command(
+        _add_chat_options,
+        _chat,
+        replaces=None,
+        help="talk to a model, or to two side by side",
+    ),
+    "runs": Command(
+        _add_runs_options,
+        _runs,
+        replaces=None,
+        help="what is in a folder of runs, and what resumes it",
+    ),
+    "doctor": Command(
+        _add_no_options,
+        _doctor,
+        replaces=None,
+        help="what this machine has, and what is missing",
+    ),
+    "completion": Command(
+        _add_completion_options,
+        _completion,
+        replaces=None,
+        help="the script with which a shell completes argen",
+    ),
+}
+
 
 # %% ../../nbs/command_line/01_commands.ipynb #160b5b46
 def command_parser(
