@@ -19,6 +19,12 @@ from argen.evaluation.responses import (
     read_responses,
     scorable_scenarios,
 )
+from argen.evaluation.rubrics import (
+    bring_criteria,
+    judge_by_rubric,
+    rescore_by_rubric,
+    rubric_grader,
+)
 
 from ..errors import InputError
 from ..files import output_folder
@@ -29,6 +35,7 @@ from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
 from ..progress import DEFAULT_PROGRESS
 from ..records import Scenario, content_hash, prompt_hash
+from ..rubrics.criteria import Rubric
 from ..runs import hold, now, versions
 from .results import Evaluation, rescored_row, result_row, summarize
 
@@ -114,10 +121,12 @@ def _judge_config(judge) -> dict:
 def judge_and_score(
     responses: ResponseSet,  # As `collect_responses` returns them
     judge: str | Callable = "offline",  # Who judges
-    policy: Policy = PUBLISHED,  # By what to score
+    policy: Policy | Rubric = PUBLISHED,  # By what to score
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Evaluation:
     "Have a model's responses judged and scored; kept in their folder if they have one"
+    if isinstance(policy, Rubric):
+        return judge_by_rubric(responses, judge, policy, progress)
     judge = make_judge(judge)
     config = responses.config | _judge_config(judge) | _policy_config(policy)
     config["timestamp"] = now()
@@ -143,7 +152,7 @@ def evaluate(
     # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat
     # model of your own
     model: str | Callable,
-    # Processed file, or scenarios with tier and scope
+    # Processed file, or scenarios with tier and scope; a rubric needs neither
     scenarios: str | Path | Sequence[Scenario],
     judge: str | Callable = "offline",  # Who judges
     *,
@@ -156,7 +165,7 @@ def evaluate(
     # requests in flight
     generation_batch_size: int = 50,
     seed: int = 0,  # Of the sampling of a model that runs here; a service has none
-    policy: Policy = PUBLISHED,  # By what to score
+    policy: Policy | Rubric = PUBLISHED,  # By what to score
     # Run folder to keep responses in and to resume from; `None`: only in memory
     output_dir: str | Path | None = None,
     limit: int | None = None,  # Only the first so many scenarios
@@ -174,11 +183,12 @@ def evaluate(
         epochs=epochs,
         limit=limit,
     )
-    scenarios = scorable_scenarios(scenarios, limit)
+    labeled = not isinstance(policy, Rubric)
+    scenarios = scorable_scenarios(scenarios, limit, labeled)
     if output_dir:
         output_dir = output_folder(output_dir)
-    judge = make_judge(judge)
-    run = {"output_dir": output_dir, "progress": progress}
+    judge = make_judge(judge) if labeled else rubric_grader(judge, policy, scenarios)
+    run = {"output_dir": output_dir, "progress": progress, "labeled": labeled}
     with hold(output_dir, "argen evaluate"):
         responses = collect_responses(model, scenarios, settings, **run)
         return judge_and_score(responses, judge, policy, progress)
@@ -189,7 +199,7 @@ def evaluate_responses(
     path: str | Path,  # Responses: JSONL, a JSON list, or a result file
     judge: str | Callable = "offline",  # Who judges
     *,
-    policy: Policy = PUBLISHED,  # By what to score
+    policy: Policy | Rubric = PUBLISHED,  # By what to score
     # Where tier and scope are, for rows without
     scenarios: str | Path | Sequence[Scenario] | None = None,
     rescore: bool = False,  # Ask no judge: score the verdicts that the file holds
@@ -197,6 +207,11 @@ def evaluate_responses(
 ) -> Evaluation:  # Raises `InputError` for a file that can't be used
     "Judge responses that exist already; loads no model"
     responses = read_responses(path, scenarios)
+    if isinstance(policy, Rubric):
+        bring_criteria(responses, scenarios)
+        if rescore:
+            return rescore_by_rubric(responses, policy)
+        return judge_by_rubric(responses, judge, policy, progress)
     prompts = {prompt_hash(scenario.prompt) for scenario, _ in responses.pairs}
     config = {"model_name": Path(path).stem} | responses.config
     config |= _policy_config(policy) | {
