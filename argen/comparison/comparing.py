@@ -36,6 +36,7 @@ from ..statistics.repeats import BestOfMany, Repeated, best_of_many, repeated
 from .caveats import _warnings
 from .measures import _baselines, _find, _measure_all
 from .people import People, people_labels, read_labels
+from .rubrics import RubricComparison, compare_rubrics, is_by_rubric
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #2d249a83
@@ -233,7 +234,7 @@ def compare(
     seeds: Mapping[str, Sequence] | None = None,  # Recipe → its runs, by position/name
     labels: str | Path | Iterable | None = None,  # By people: see `read_labels`
     label_plan: str | Path | Plan | None = None,  # The plan that they were drawn by
-) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
+) -> Comparison | RubricComparison:  # `InputError` for what can't be compared
     "Rank results on the prompts they share, with differences from the baseline"
     check_numbers(level=level, n_resamples=n_resamples, seed=seed)
     require(
@@ -242,6 +243,13 @@ def compare(
     )
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
+    if is_by_rubric(results):
+        unused = {"policy": policy, "labels": labels, "seeds": seeds, "failed": failed}
+        for name, value in unused.items():
+            require(
+                not value, f"`{name}`: results by a rubric don't use it; leave it out"
+            )
+        return compare_rubrics(results, baseline, Resampling(level, n_resamples, seed))
     base = _find(results, baseline)
     shared, known = _prepare(results, policy)
     resampling = Resampling(level, n_resamples, seed)
