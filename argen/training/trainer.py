@@ -20,7 +20,7 @@ from statistics import stdev
 from fastcore.basics import patch
 
 from ..files import append_jsonl
-from ..records import Scenario, Scores
+from ..records import Scores
 from .checkpoints import read_log
 from .missing import TrainingStopped, _is_missing
 from .monitoring import alarms, watch
@@ -96,8 +96,8 @@ class _HidesJudgeLatency:
         ids = list(ended.values())
         texts = self.processing_class.batch_decode(ids, skip_special_tokens=True)
         rows = [self._batch[row] for row in ended]
-        asked = [Scenario(row["question"], row["tier"], row["scope"]) for row in rows]
-        pairs = self.rewards.pairs(asked, texts, ids)
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        pairs = self.rewards.pairs(self.rewards.scenarios(columns), texts, ids)
         self.rewards.judge.start(pairs)
 
 
