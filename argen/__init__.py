@@ -13,6 +13,7 @@ from .labeling.presses import label
 from .policy import PUBLISHED, Policy, score
 from .progress import ProgressBars
 from .records import Response, Scenario, Scores, Verdict, read_scenarios
+from .rubrics.importing import healthbench
 from .scenarios.generation import generate
 from .scenarios.processing import process
 from .training.grpo import train
@@ -36,6 +37,7 @@ __all__ = [
     "compare_models",
     "evaluate",
     "generate",
+    "healthbench",
     "label",
     "make_judge",
     "process",

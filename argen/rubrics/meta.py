@@ -15,7 +15,7 @@ __all__ = [
     "read_meta",
 ]
 
-# %% ../../nbs/rubrics/04_meta.ipynb #06548b80
+# %% ../../nbs/rubrics/04_meta.ipynb #a5e4a13b
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -42,7 +42,7 @@ from .criteria import Criterion
 from .grading import RubricJudge, _ask, grader_name, make_grader
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #82162b42
+# %% ../../nbs/rubrics/04_meta.ipynb #495065d9
 @dataclass(frozen=True, slots=True)
 class JudgedCriterion:
     "A criterion that physicians judged on a response"
@@ -104,7 +104,7 @@ def read_meta(
     return found
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #c6e00c7d
+# %% ../../nbs/rubrics/04_meta.ipynb #7681d336
 @dataclass(frozen=True, slots=True)
 class Agreement:
     "Macro F1 with its interval"
@@ -159,7 +159,7 @@ def _agreement(counts, prompts):
     return Agreement(mean, low, high, int(total.sum()))
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #d6f7398b
+# %% ../../nbs/rubrics/04_meta.ipynb #5da0a38d
 def _grader_counts(rows, verdicts):
     "Counts of each row that has a verdict, against each of its physicians"
     counts, prompts = [], []
@@ -205,7 +205,7 @@ def _bounds(rows, verdicts):
     return ends
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #8fa17e28
+# %% ../../nbs/rubrics/04_meta.ipynb #4d7b99d2
 PUBLISHED_MACRO_F1 = 0.71  # GPT-4.1 with HealthBench's grader prompt, as published
 
 
@@ -234,7 +234,7 @@ class GraderCard:
         return asdict(self) | {"published_macro_f1": PUBLISHED_MACRO_F1}
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #9664b2f5
+# %% ../../nbs/rubrics/04_meta.ipynb #2b8ad07c
 @patch
 def line(self: GraderCard) -> str:
     "What the card says, in a line"
@@ -291,7 +291,7 @@ def _repr_markdown_(self: GraderCard):
     return "\n\n".join([heading, markdown_table(titles, rows), *self._notes()])
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #2b5a6253
+# %% ../../nbs/rubrics/04_meta.ipynb #5dbe6b31
 def _grader_key(grader):
     "What a grader's card is stored by"
     settings = getattr(grader, "settings", None)
@@ -305,12 +305,8 @@ def _place(key):
 @patch
 def save(
     self: GraderCard,
-    folder: str | Path | None = None,  # For `card.json` and `card.md`; may be `None`
-) -> Path:  # Of the stored card
-    "Store the card for its grader's settings, and write it to read"
-    if folder is not None:
-        write_json(Path(folder) / "card.json", self.row())
-        write_text(Path(folder) / "card.md", f"{self._repr_markdown_()}\n")
+) -> Path:  # Of the file in the cache folder
+    "Store the card for its grader's settings; a later one replaces it"
     path = _place(self.key)
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_json(path, {"line": self.line(), "card": self.row()})
@@ -329,7 +325,7 @@ def grader_line(
         return f"{name}: not checked against physicians (`{call}`)"
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #51329f08
+# %% ../../nbs/rubrics/04_meta.ipynb #94f08fc8
 _BLOCK = 200  # Rows between two reports of progress
 
 
@@ -373,13 +369,14 @@ def _by_category(rows, verdicts):
     return found
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #e713ff4e
+# %% ../../nbs/rubrics/04_meta.ipynb #fe33b39e
 def grader_card(
     path: str | Path | Sequence[JudgedCriterion],  # HealthBench's meta-evaluation
     judge: str | Callable | None = None,  # A grader; `None`: physicians only
     mode: str = "individual",  # Or 'batch': several criteria in one request
     *,
     limit: int | None = None,  # Only the first so many rows
+    output_dir: str | Path | None = None,  # Folder for `card.json` and `card.md`
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
     **settings,  # As `make_grader` takes them
 ) -> GraderCard:  # Raises `InputError` for a file or judge that can't be used
@@ -396,7 +393,7 @@ def grader_card(
         overall[control] = _agreement(*counts)
     n_missing = sum(met is None for met in verdicts or ())
     usage = asdict(grader.usage) if isinstance(grader, RubricJudge) else None
-    return GraderCard(
+    card = GraderCard(
         grader=None if grader is None else grader_name(grader),
         key="physicians" if grader is None else _grader_key(grader),
         date=date.today().isoformat(),
@@ -412,3 +409,7 @@ def grader_card(
         missing_reasons=reasons,
         usage=usage,
     )
+    if output_dir is not None:
+        write_json(Path(output_dir) / "card.json", card.row())
+        write_text(Path(output_dir) / "card.md", f"{card._repr_markdown_()}\n")
+    return card
