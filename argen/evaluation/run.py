@@ -208,6 +208,8 @@ def evaluate_responses(
     "Judge responses that exist already; loads no model"
     responses = read_responses(path, scenarios)
     if isinstance(policy, Rubric):
+        known = {"model_name": Path(path).stem, "answers_from": Path(path).name}
+        responses.config = known | responses.config
         bring_criteria(responses, scenarios)
         if rescore:
             return rescore_by_rubric(responses, policy)
