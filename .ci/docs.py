@@ -54,6 +54,7 @@ ROOMS = {
     "offline": "Offline defaults",
     "judge": "Judge",
     "auditing": "Audit",
+    "rubrics": "Rubrics",
     "training": "Training",
     "statistics": "Statistics",
     "evaluation": "Evaluation",

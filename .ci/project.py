@@ -23,6 +23,7 @@ FLOORS = [
     "judge",
     "scenarios",
     "auditing",
+    "rubrics",
     "training",
     "evaluation",
     "labeling",

@@ -15,6 +15,7 @@ from .policy_files import read_policy
 from .progress import ProgressBars
 from .publishing.export import export_model
 from .records import Response, Scenario, Scores, Verdict, read_scenarios
+from .rubrics.importing import healthbench
 from .scenarios.generation import generate
 from .scenarios.processing import process
 from .talking.talk import chat
@@ -41,6 +42,7 @@ __all__ = [
     "evaluate",
     "export_model",
     "generate",
+    "healthbench",
     "label",
     "make_judge",
     "process",

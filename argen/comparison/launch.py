@@ -51,6 +51,7 @@ from ..policy import PUBLISHED, Policy
 from ..policy_files import as_policy
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash, scenario_from_row
+from ..rubrics.criteria import Rubric
 from ..runs import hold
 from ..settings import check_numbers
 from .comparing import Comparison, compare
@@ -706,6 +707,11 @@ def compare_models(
     **asking,
 ) -> Comparison:  # `failed` names the models without a result, and why
     "Evaluate several models on the same scenarios and compare them"
+    if isinstance(policy, Rubric):
+        raise InputError(
+            "`policy`: models are not compared by a rubric in one go; evaluate each "
+            "with it, then compare the results"
+        )
     named = _by_name(models)
     wanted = _baseline_name(baseline, list(named))
     settings = GenerationSettings(**asking)

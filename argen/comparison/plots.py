@@ -125,16 +125,19 @@ def _listing(items, most=12):
     return f"{'; '.join(items)}."
 
 
+_TITLES = SCORES | {"rubric": "Rubric"}
+
+
 def _present(table) -> list[str]:
     "Scores that at least one model has, in their usual order"
     known = {score for row in table.values() for score in row}
-    return [score for score in SCORES if score in known]
+    return [score for score in _TITLES if score in known]
 
 
 def _row_text(name, row, word=str):
     "A model's values in words"
-    scores = [score for score in SCORES if score in row]
-    values = ", ".join(f"{SCORES[score]} {word(row[score])}" for score in scores)
+    scores = [score for score in _TITLES if score in row]
+    values = ", ".join(f"{_TITLES[score]} {word(row[score])}" for score in scores)
     return f"{name}: {values}"
 
 
@@ -277,7 +280,7 @@ class _Panels(NamedTuple):
     def draw(self, is_hollow):
         "The figure and its axes; `is_hollow` is asked by model and estimate"
         scores = _present(self.table)
-        titles = [SCORES[score] for score in scores]
+        titles = [_TITLES[score] for score in scores]
         columns = min(self.columns, len(scores))
         fig, axes = _panels(titles, list(self.table), columns, self.alt)
         for ax, score in zip(axes, scores):

@@ -420,6 +420,10 @@ def _reasoning_notes(summary) -> list[str]:
 @patch
 def _repr_markdown_(self: Evaluation):
     "Who was evaluated, a table of scores, and what is missing"
+    if self.config.get("policy_kind") == "rubric":
+        from argen.evaluation.rubrics import rubric_markdown
+
+        return rubric_markdown(self)
     header = ["score", "mean", "95 % interval", "violations"]
     rows = [self._table_row(name) for name in ("combined", *PRINCIPLES)]
     worst = self.summary.get("worst_at_k")

@@ -15,7 +15,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -122,6 +122,8 @@ def get(
     self: VerdictStore,
     settings: str,  # Hash of the settings
     pairs: Iterable[str],  # Hashes of prompt and response
+    # From a principle and what is stored of it to a `PrincipleVerdict`
+    check: Callable = PrincipleVerdict.checked,
 ) -> dict[str, dict[str, dict]]:  # Pair → principle → fields, of those in store
     "Look verdicts up"
     query = """
@@ -133,7 +135,7 @@ def get(
         rows = found.fetchall()
     verdicts = {}
     for pair, principle, fields in rows:
-        verdict = PrincipleVerdict.checked(principle, json.loads(fields))
+        verdict = check(principle, json.loads(fields))
         if verdict.fields is not None:
             verdicts.setdefault(pair, {})[principle] = verdict.fields
     return verdicts

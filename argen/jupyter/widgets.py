@@ -70,11 +70,26 @@ _FINDINGS = Template(
 
 def _findings(row: Mapping) -> Markup:
     "What a judge found in one response, as an HTML list"
+    if row.get("criteria"):
+        return Markup(_CRITERIA.render(row=row, shown=shown))
     html = _FINDINGS.render(row=row, verdict_fields=VERDICT_FIELDS, shown=shown)
     return Markup(html)
 
 
 # %% ../../nbs/jupyter/01_widgets.ipynb #d3aa30a3
+_CRITERIA = Template(
+    """\
+<p>Rubric {{ shown(row.get("rubric_score")) }}</p>
+<ul>
+{%- for one in row["criteria"] %}
+<li>{{ "missing" if one["met"] is none else ("met" if one["met"] else "not met") }}
+({{ "%+g" | format(one["points"]) }}): {{ one["reason"] or one["criterion"] }}
+{%- if one["met"] is none %} · “{{ one["criterion"] }}”{% endif %}
+{%- if one.get("tags") %} <em>{{ one["tags"] | join(", ") }}</em>{% endif %}</li>
+{%- endfor %}
+</ul>""",
+    autoescape=True,
+)
 _QUOTED = Markup('<blockquote style="white-space:pre-wrap">{}</blockquote>{}')
 
 
@@ -102,12 +117,17 @@ def browse_responses(
     results,  # An `Evaluation`, a result of a comparison, a `DataFrame`, or rows
 ) -> Browser:  # Shows itself; `.widget()` has the controls
     "Leaf through the responses of one model; `InputError` where there are none"
+    rows = _result_rows(results)
+    columns = {"tier": "tier", "scope": "scope", "combined": "combined_score"}
+    menus = ("tier", "scope", "breach")
+    if any(row.get("criteria") for row in rows):
+        columns, menus = {"id": "scenario_id", "rubric": "rubric_score"}, ()
     return Browser(
         noun="responses",
-        all_rows=_result_rows(results),
-        columns={"tier": "tier", "scope": "scope", "combined": "combined_score"},
+        all_rows=rows,
+        columns=columns,
         details=_response_and_findings,
-        menus=("tier", "scope", "breach"),
+        menus=menus,
     )
 
 
@@ -199,6 +219,11 @@ def _by_repeat(rows: Sequence[Mapping]) -> dict[tuple[str, int], Mapping]:
     return found
 
 
+def _main_score(row: Mapping) -> float | None:
+    "The combined score of a row, or the score of its rubric"
+    return row.get("rubric_score" if row.get("criteria") else "combined_score")
+
+
 @dataclass(frozen=True)
 class _Pair:
     "Two models' rows for one prompt"
@@ -210,7 +235,7 @@ class _Pair:
     @property
     def difference(self) -> float:
         "Of the combined scores, second less first; NaN unless both are scored"
-        scores = [row.get("combined_score") for row in (self.first, self.second)]
+        scores = [_main_score(row) for row in (self.first, self.second)]
         return math.nan if None in scores else scores[1] - scores[0]
 
 
