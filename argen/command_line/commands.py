@@ -186,16 +186,47 @@ def _add_policy_options(parser):
 
 # %% ../../nbs/command_line/01_commands.ipynb #b5502d40
 def _policy(arguments):
-    "The policy that the options ask for"
+    "The policy that the options ask for; a rubric, where its file is one"
     from dataclasses import replace
 
-    from argen.policy_files import as_policy
+    from argen.rubrics.criteria import Rubric, as_policy_or_rubric
 
-    policy = as_policy(getattr(arguments, "policy", "published"))
+    policy = as_policy_or_rubric(getattr(arguments, "policy", "published"))
+    if isinstance(policy, Rubric):
+        _refuse(arguments, _POLICY, "a rubric has no such setting; leave it out")
+        return policy
     try:
         return replace(policy, **_given(arguments, _POLICY))
     except ValueError as error:
         raise InputError(f"`disclaimer_penalty`: {error}") from None
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #13d7c2af
+_OWN_CRITERIA = "scenarios"  # What `--rubric` is called with for these
+
+
+def _add_rubric_option(parser):
+    "The option that judges by a rubric instead of a policy"
+    parser._action_groups[-1].add_argument(
+        "--rubric",
+        metavar="FILE.yaml",
+        default=argparse.SUPPRESS,
+        help="judge by the criteria of this file instead of a policy, or by those that"
+        f" each scenario has: {_OWN_CRITERIA}; needs a language model as the judge",
+    )
+
+
+def _policy_or_rubric(arguments):
+    "What responses are judged by"
+    if not hasattr(arguments, "rubric"):
+        return _policy(arguments)
+    from argen.rubrics.criteria import SCENARIO_CRITERIA, read_rubric
+
+    reason = "goes with a policy; leave it out with `rubric`"
+    _refuse(arguments, ["policy", *_POLICY, "compare_eval_modes"], reason)
+    if arguments.rubric == _OWN_CRITERIA:
+        return SCENARIO_CRITERIA
+    return read_rubric(arguments.rubric)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #87e7e571
@@ -601,6 +632,7 @@ def _add_train_options(parser):
     _add_column_options(parser)
     _add_judge_options(parser)
     _add_policy_options(parser)
+    _add_rubric_option(parser)
     _add_grpo_options(parser)
 
 
@@ -612,7 +644,7 @@ def _train(arguments, progress):
 
     given = _given(arguments, [*_TRAIN, *_grpo_names()])
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
-    naming = given | _given(arguments, ["policy", *_POLICY, *_COLUMNS])
+    naming = given | _given(arguments, ["policy", "rubric", *_POLICY, *_COLUMNS])
     naming |= {"judge": _judge_name(arguments)}
     folder = given.pop("output_dir", None) or _named("train", model, naming)
     try:
@@ -620,7 +652,7 @@ def _train(arguments, progress):
             model,
             judge=_judge(arguments),
             output_dir=folder,
-            policy=_policy(arguments),
+            policy=_policy_or_rubric(arguments),
             progress=progress,
             **_with_columns(arguments, given),
         )
@@ -671,6 +703,7 @@ def _add_evaluate_options(parser):
         help="judge the same responses in batch and in individual mode, and compare",
     )
     _add_policy_options(parser)
+    _add_rubric_option(parser)
     add_options(
         parser,
         "output",
@@ -735,6 +768,8 @@ def _evaluate(arguments, progress):
     "Run `argen evaluate`"
     _check_evaluate(arguments)
     _check_outputs(arguments)
+    if hasattr(arguments, "rubric"):
+        _policy_or_rubric(arguments)
     if hasattr(arguments, "compare_eval_modes"):
         return _compare_modes(arguments, progress)
     if hasattr(arguments, "path"):
@@ -749,7 +784,7 @@ def _evaluate(arguments, progress):
     text = f"{shown}{_spent(evaluation.summary)}"
     if hasattr(arguments, "by"):
         text += f"\n\n{evaluation.by(arguments.by)._repr_markdown_()}"
-    if hasattr(arguments, "rescore"):
+    if hasattr(arguments, "rescore") and not hasattr(arguments, "rubric"):
         text += f"\n\n{_under_each_policy(arguments)}"
     missing = evaluation.summary["n_missing"] > 0
     text += f"\n\nResult: {where}"
@@ -776,7 +811,7 @@ def _judge_existing(arguments, progress):
         evaluation = evaluate_responses(
             arguments.path,
             "offline" if "rescore" in given else _judge(arguments),
-            policy=_policy(arguments),
+            policy=_policy_or_rubric(arguments),
             progress=progress,
             **given,
         )
@@ -806,7 +841,7 @@ def _ask_and_judge(arguments, progress):
         **given,
         judge=_judge(arguments),
         output_dir=folder,
-        policy=_policy(arguments),
+        policy=_policy_or_rubric(arguments),
         progress=progress,
         **_given(arguments, _RESPONSES),
     )
@@ -1362,6 +1397,77 @@ def _label_import(arguments, progress):
     return Result(text, failed=incomplete)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #56440615
+def _importing(kind):
+    "The options and the run of `argen import KIND`"
+
+    def add(parser):
+        "Options of the command"
+        from argen.rubrics.importing import import_rubrics
+
+        group = parser.add_argument_group("input")
+        group.add_argument("path", metavar="FILE", help="the file to import")
+        output = {
+            "metavar": "FILE.jsonl",
+            "help": "scenario file to write; by default NAME.argen.jsonl beside it",
+        }
+        add_options(parser, "output", import_rubrics, ["output"], output=output)
+
+    def run(arguments, progress):
+        "Run the command"
+        from argen.rubrics.importing import import_rubrics
+
+        given = _given(arguments, ["path", "output"])
+        imported = import_rubrics(kind=kind, progress=progress, **given)
+        return Result(imported._repr_markdown_())
+
+    return add, run
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #afa2a31f
+def _add_meta_options(parser):
+    "Options of `argen import healthbench-meta`"
+    from argen.judge.judges import make_judge
+    from argen.rubrics.meta import grader_card
+
+    group = parser.add_argument_group("input")
+    group.add_argument("path", metavar="FILE", help="HealthBench's meta-evaluation")
+    add_options(parser, "", grader_card, ["limit", "output_dir"])
+    add_options(
+        parser,
+        "judge",
+        make_judge,
+        ["judge", "store"],
+        judge={
+            "flag": "--evaluator",
+            "default": None,
+            "help": "the grader to check: openai, gemini, openai:MODEL, gemini:MODEL;"
+            " by default none: physicians with each other",
+        },
+        store={"metavar": "FILE"},
+    )
+    _add_model_judge_options(parser)
+
+
+def _import_meta(arguments, progress):
+    "Run `argen import healthbench-meta`"
+    from argen.rubrics.meta import grader_card
+
+    _check_outputs(arguments)
+    settings = _judge_settings(arguments)
+    card = grader_card(
+        arguments.path,
+        getattr(arguments, "judge", None),
+        progress=progress,
+        **_given(arguments, ["limit", "output_dir"]),
+        **settings,
+    )
+    text = card._repr_markdown_()
+    if card.grader is not None:
+        text += f"\n\nCard: {card.save()}"
+    return Result(text, failed=card.n_missing > 0)
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #e8dccf5a
 def _add_demo_options(parser):
     "Options of `argen demo`"
@@ -1802,6 +1908,27 @@ COMMANDS = {
         _gate,
         replaces=None,
         help="pass, fail or can't tell, for a job that must stop a worse model",
+    ),
+    "import healthbench": Command(
+        *_importing("healthbench"),
+        replaces=None,
+        help="a file of HealthBench, as scenarios with criteria",
+    ),
+    "import healthbench-meta": Command(
+        _add_meta_options,
+        _import_meta,
+        replaces=None,
+        help="how well a grader agrees with physicians",
+    ),
+    "import medsafetybench": Command(
+        *_importing("medsafetybench"),
+        replaces=None,
+        help="a file of MedSafetyBench, as scenarios with criteria",
+    ),
+    "import rubric-table": Command(
+        *_importing("rubric-table"),
+        replaces=None,
+        help="a table of prompts and criteria, as scenarios",
     ),
 }
 

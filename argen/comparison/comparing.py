@@ -42,6 +42,7 @@ from ..statistics.repeats import BestOfMany, Repeated, best_of_many, repeated
 from .caveats import _warnings
 from .measures import _baselines, _find, _measure_all
 from .people import People, people_labels, read_labels
+from .rubrics import RubricComparison, compare_rubrics, is_by_rubric
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #2d249a83
@@ -244,7 +245,7 @@ def compare(
     # A column of the scenarios' file, 'tier' or 'scope', to group the scores by
     by: str | None = None,
     plan: str | Path | StudyPlan | None = None,  # What was planned: see `preregister`
-) -> Comparison:  # `InputError` for results that can't be compared, unknown baselines
+) -> Comparison | RubricComparison:  # `InputError` for what can't be compared
     "Rank results on the prompts they share, with differences from the baseline"
     check_numbers(level=level, n_resamples=n_resamples, seed=seed)
     require(
@@ -255,6 +256,13 @@ def compare(
         policy = as_policy(policy)
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
+    if is_by_rubric(results):
+        unused = {"policy": policy, "labels": labels, "seeds": seeds, "failed": failed}
+        for name, value in unused.items():
+            require(
+                not value, f"`{name}`: results by a rubric don't use it; leave it out"
+            )
+        return compare_rubrics(results, baseline, Resampling(level, n_resamples, seed))
     base = _find(results, baseline)
     complete = list(map(replace, results))  # Before rows are left out
     shared, known = _prepare(results, policy, by)

@@ -71,11 +71,12 @@ class GenerationSettings:
 def scorable_scenarios(
     scenarios,  # As `read_scenarios` takes them: a file, a data frame, scenarios, …
     limit: int | None = None,  # Only the first so many
+    labeled: bool = True,  # Must they have tier and scope? A rubric needs neither
 ) -> list[Scenario]:  # Raises `InputError` where tier or scope is missing
     "Scenarios that can be scored"
     scenarios = list(as_scenarios(scenarios))[:limit]
     unlabeled = sum(s.tier is None or s.scope is None for s in scenarios)
-    if unlabeled:
+    if unlabeled and labeled:
         raise InputError(
             f"{unlabeled} of {len(scenarios)} scenarios have no tier or scope, so they "
             "can't be scored; run `argen process` on the file first"
@@ -384,10 +385,11 @@ def collect_responses(
     *,
     output_dir: str | Path | None = None,  # Run folder to keep responses in, to resume
     retry_failed: bool = True,  # Ask again what failed in an earlier run?
+    labeled: bool = True,  # Must scenarios have tier and scope?
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> ResponseSet:  # Raises `InputError` for what can't be used
     "Ask `model` every scenario"
-    scenarios = scorable_scenarios(scenarios, settings.limit)
+    scenarios = scorable_scenarios(scenarios, settings.limit, labeled)
     chat = model if callable(model) else _chat_model(model, settings)
     config = _generation_config(chat, scenarios, settings)
     epochs = settings.epochs
@@ -447,6 +449,21 @@ def _is_plain(value):
     return not isinstance(value, (dict, list))
 
 
+def _is_criteria(value):
+    "Is it a list of criteria as they were judged?"
+    if not isinstance(value, list):
+        return False
+    for one in value:
+        if not isinstance(one, dict) or not _is_number(one.get("points")):
+            return False
+        if not _is_text(one.get("criterion")) or one.get("met") not in _JUDGED:
+            return False
+    return True
+
+
+_JUDGED = (True, False, None)
+
+
 def _is_reasons(value):
     return isinstance(value, dict) and all(map(_is_text, value.values()))
 
@@ -459,8 +476,9 @@ _KINDS = {  # What a value may be → its check
     "a number from 0 to 1": _is_share,
     "a single value": _is_plain,
     "an object of texts": _is_reasons,
+    "a list of criteria with points": _is_criteria,
 }
-_TEXT, _FLAG, _COUNT, _NUMBER, _SHARE, _PLAIN, _REASONS = _KINDS
+_TEXT, _FLAG, _COUNT, _NUMBER, _SHARE, _PLAIN, _REASONS, _CRITERIA = _KINDS
 
 # %% ../../nbs/evaluation/00_responses.ipynb #043e41a0
 _CONFIG_FIELDS = {
@@ -472,7 +490,8 @@ _ROW_FIELDS = {
     _TEXT: "prompt response prompt_hash tier scope finish_reason error"
     " response_reasoning",
     _COUNT: "sample prompt_tokens completion_tokens reasoning_tokens",
-    _NUMBER: "ahimsa_penalty_factor scope_penalty_factor",
+    _NUMBER: "ahimsa_penalty_factor scope_penalty_factor rubric_score",
+    _CRITERIA: "criteria",
     _REASONS: "verdict_missing",
     _PLAIN: "scenario_id id response_scope severity scope_risk referral_strength",
 }

@@ -19,6 +19,12 @@ from argen.evaluation.responses import (
     read_responses,
     scorable_scenarios,
 )
+from argen.evaluation.rubrics import (
+    bring_criteria,
+    judge_by_rubric,
+    rescore_by_rubric,
+    rubric_grader,
+)
 
 from ..errors import InputError
 from ..files import output_folder
@@ -27,9 +33,10 @@ from ..judge.judges import make_judge
 from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
-from ..policy_files import as_policy, policy_record
+from ..policy_files import policy_record
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash
+from ..rubrics.criteria import Rubric, as_policy_or_rubric
 from ..runs import hold, now, versions
 from .results import Evaluation, rescored_row, result_row, summarize
 
@@ -116,12 +123,14 @@ def _judge_config(judge) -> dict:
 def judge_and_score(
     responses: ResponseSet,  # As `collect_responses` returns them
     judge: str | Callable = "offline",  # Who judges
-    policy: Policy | str | Path = PUBLISHED,  # By what to score
+    policy: Policy | Rubric | str | Path = PUBLISHED,  # By what to score
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Evaluation:
     "Have a model's responses judged and scored; kept in their folder if they have one"
+    if isinstance(policy, Rubric):
+        return judge_by_rubric(responses, judge, policy, progress)
     judge = make_judge(judge)
-    policy = as_policy(policy)
+    policy = as_policy_or_rubric(policy)
     config = responses.config | _judge_config(judge) | _policy_config(policy)
     config["timestamp"] = now()
     stage = f"judge: {model_label(config['model_name'])}"
@@ -146,7 +155,8 @@ def evaluate(
     # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat
     # model of your own
     model: str | Callable,
-    # Scenarios with tier and scope: a file, a data frame, a list, …
+    # Scenarios with tier and scope: a file, a data frame, a list, …; a rubric needs
+    # neither
     scenarios,
     judge: str | Callable = "offline",  # Who judges
     *,
@@ -159,8 +169,8 @@ def evaluate(
     # requests in flight
     generation_batch_size: int = 50,
     seed: int = 0,  # Of the sampling of a model that runs here; a service has none
-    # By what to score: a policy, 'published', 'strict', or a YAML file
-    policy: Policy | str | Path = PUBLISHED,
+    # By what to score: a policy, 'published', 'strict', a rubric, or a YAML file
+    policy: Policy | Rubric | str | Path = PUBLISHED,
     # Run folder to keep responses in and to resume from; `None`: only in memory
     output_dir: str | Path | None = None,
     limit: int | None = None,  # Only the first so many scenarios
@@ -182,12 +192,13 @@ def evaluate(
         limit=limit,
         reasoning_effort=reasoning_effort,
     )
-    policy = as_policy(policy)
-    scenarios = scorable_scenarios(scenarios, limit)
+    policy = as_policy_or_rubric(policy)
+    labeled = not isinstance(policy, Rubric)
+    scenarios = scorable_scenarios(scenarios, limit, labeled)
     if output_dir:
         output_dir = output_folder(output_dir)
-    judge = make_judge(judge)
-    run = {"output_dir": output_dir, "progress": progress}
+    judge = make_judge(judge) if labeled else rubric_grader(judge, policy, scenarios)
+    run = {"output_dir": output_dir, "progress": progress, "labeled": labeled}
     with hold(output_dir, "argen evaluate"):
         responses = collect_responses(model, scenarios, settings, **run)
         return judge_and_score(responses, judge, policy, progress)
@@ -198,16 +209,23 @@ def evaluate_responses(
     path: str | Path,  # Responses: JSONL, a JSON list, or a result file
     judge: str | Callable = "offline",  # Who judges
     *,
-    # By what to score: a policy, 'published', 'strict', or a YAML file
-    policy: Policy | str | Path = PUBLISHED,
+    # By what to score: a policy, 'published', 'strict', a rubric, or a YAML file
+    policy: Policy | Rubric | str | Path = PUBLISHED,
     # Where tier and scope are, for rows without; as `read_scenarios` takes them
     scenarios=None,
     rescore: bool = False,  # Ask no judge: score the verdicts that the file holds
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Evaluation:  # Raises `InputError` for a file that can't be used
     "Judge responses that exist already; loads no model"
-    policy = as_policy(policy)
+    policy = as_policy_or_rubric(policy)
     responses = read_responses(path, scenarios)
+    if isinstance(policy, Rubric):
+        known = {"model_name": Path(path).stem, "answers_from": Path(path).name}
+        responses.config = known | responses.config
+        bring_criteria(responses, scenarios)
+        if rescore:
+            return rescore_by_rubric(responses, policy)
+        return judge_by_rubric(responses, judge, policy, progress)
     prompts = {scenario.identity for scenario, _ in responses.pairs}
     config = {"model_name": Path(path).stem} | responses.config
     config |= _policy_config(policy) | {

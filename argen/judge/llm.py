@@ -265,6 +265,7 @@ class _Item:
     reasons: dict = field(default_factory=dict)  # Principle → what was wrong last time
     closed: set = field(default_factory=set)  # Principles that are no use to ask again
     cut_short: bool = False  # Was a reply's limit spent on reasoning?
+    wanted: tuple = PRINCIPLES  # All that it is asked about
 
     def open(
         self,
@@ -286,7 +287,7 @@ def __call__(
     hashes = [pair_hash(s.transcript, r.text) for s, r in pairs]
     for pair, (scenario, response) in zip(hashes, pairs):
         items.setdefault(pair, _Item(scenario.transcript, response.text, pair))
-    for pair, parts in self.store.get(self.key, items).items():
+    for pair, parts in self._known(items).items():
         items[pair].parts = parts
     unknown = {pair: item for pair, item in items.items() if item.open(PRINCIPLES)}
     self._fill(list(unknown.values()))
@@ -298,6 +299,12 @@ def __call__(
     part = JudgeUsage(judged=len(pairs), from_store=known, missing=missing)
     self.usage.add(part)
     return verdicts
+
+
+@patch
+def _known(self: LLMJudge, pairs):
+    "What the store has of `pairs`"
+    return self.store.get(self.key, pairs)
 
 
 def _kind(reason):
@@ -317,7 +324,7 @@ def _fill(self: LLMJudge, items):
         stopped = self._run(jobs, again=attempt > 0)
         if stopped:
             for item in items:
-                item.reasons |= dict.fromkeys(item.open(PRINCIPLES), stopped)
+                item.reasons |= dict.fromkeys(item.open(item.wanted), stopped)
             return
         size = 1
 
@@ -504,7 +511,7 @@ def _take(self: LLMJudge, job, reply, again):
         seconds=getattr(reply, "seconds", None),
         outcome=reply.error or outcome,
     )
-    stored = self.store.get(self.key, valid) if stood else {}
+    stored = self._known(valid) if stood else {}
     for item in job.items.values():
         item.parts |= valid.get(item.pair, {}) | stored.get(item.pair, {})
 
@@ -554,6 +561,12 @@ def _read_or_say(self: LLMJudge, job, reply):
 
 
 @patch
+def _read_text(self: LLMJudge, job, text):
+    "Item id → principle → its fields, or why there are none, as a reply says"
+    return read_verdicts(text, list(job.items), job.question.principles)
+
+
+@patch
 def _read(self: LLMJudge, job, reply):
     "Item id → principle → its fields, or why there are none"
     principles = job.question.principles
@@ -567,7 +580,7 @@ def _read(self: LLMJudge, job, reply):
         failed = PrincipleVerdict(reason=_with_remedy(reply.error, job))
         return {name: dict.fromkeys(principles, failed) for name in job.items}
     most = self.options.max_text
-    verdicts = read_verdicts(reply.text[:most], list(job.items), principles)
+    verdicts = self._read_text(job, reply.text[:most])
     ending = _ENDINGS.get(reply.finish_reason, "")
     if len(reply.text) > most:
         ending = f"too long: {most} of {len(reply.text)} characters were read, "

@@ -17,6 +17,7 @@ __all__ = [
 # %% ../../nbs/rubrics/00_criteria.ipynb #8eb2aebd
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +26,10 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..errors import InputError, require
+from ..files import user_path
 from ..offline.tables import Maybe, number, read_table
+from ..policy import POLICIES, Policy
+from ..policy_files import as_policy
 from ..records import Scenario, content_hash
 from ..tables import escape_markdown, markdown_table
 
@@ -228,3 +232,26 @@ def rubric_yaml(
         if one.tags:
             lines.append(f"    tags: {json.dumps(one.tags, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
+
+
+# %% ../../nbs/rubrics/00_criteria.ipynb #srv00121
+def as_policy_or_rubric(
+    # 'published', 'strict', a YAML file of either kind, a policy, or a rubric
+    policy: Policy | Rubric | str | Path,
+) -> Policy | Rubric:  # Raises `InputError` for what is none of them
+    "What responses are to be judged by"
+    if isinstance(policy, Rubric):
+        return policy
+    is_name = str(policy) in POLICIES
+    if isinstance(policy, str | Path) and not is_name and _has_criteria(policy):
+        return read_rubric(policy)
+    return as_policy(policy)
+
+
+def _has_criteria(path):
+    "Is this a file with `criteria` in it?"
+    try:
+        text = user_path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.search(r"^criteria\s*:", text, re.MULTILINE) is not None

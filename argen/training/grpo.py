@@ -44,8 +44,10 @@ from ..judge.judges import make_judge, offline_judge
 from ..models.local import PLAIN_TEMPLATE, load_model
 from ..models.messages import system_text
 from ..policy import PUBLISHED, Policy
-from ..policy_files import as_policy
 from ..progress import DEFAULT_PROGRESS
+from ..rubrics.criteria import Rubric, as_policy_or_rubric
+from ..rubrics.grading import make_grader
+from ..rubrics.meta import grader_line
 from ..runs import hold, open_run
 from ..settings import DEFAULT_MODEL_ID
 from ..tables import markdown_table
@@ -54,6 +56,7 @@ from .configuration import GrpoSettings, grpo_settings
 from .curves import LiveCurves, plot_run
 from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
+from .rubric_rewards import RubricRewards, rubric_rows
 from .tracking import WandbRun
 from .trainer import policy_trainer
 from .witness import Witness, plot_witness, training_witness
@@ -228,6 +231,18 @@ class _Plan:
             return "eval_witness"
         return "eval_reward" if self.settings.early_stopping else None
 
+    def judge_line(self):
+        "What is known of the judge"
+        if isinstance(self.mix.policy, Rubric):
+            return grader_line(self.judge)
+        return judge_line(self.judge)
+
+    def rewards(self):
+        "What judges and scores completions"
+        if isinstance(self.mix.policy, Rubric):
+            return RubricRewards(self.judge, self.mix)
+        return Rewards(self.judge, self.mix)
+
     def manifest(self):
         "What the manifest records"
         prompt_name, prompt_text = system_text(self.system_prompt)
@@ -254,9 +269,11 @@ class _Plan:
 
 
 # %% ../../nbs/training/10_grpo.ipynb #bc5d689e
-def _read_rows(source, system_prompt):
+def _read_rows(source, system_prompt, policy):
     "The rows of a training set"
     scenarios = [] if source is None else as_scenarios(source)
+    if isinstance(policy, Rubric):
+        return rubric_rows(scenarios, system_prompt, policy)
     return training_rows(scenarios, system_prompt)
 
 
@@ -266,6 +283,8 @@ def _scenarios_hash(rows):
     for row in rows:
         question = row.get("turns") or row["question"]
         asked.append((question, row["tier"], row["scope"]))
+    if rows and "criteria" in rows[0]:
+        asked = [(*one, row["criteria"]) for one, row in zip(asked, rows)]
     return content_hash(asked) if asked else None
 
 
@@ -278,8 +297,8 @@ def train(
     judge: str | Callable = "offline",  # Who judges completions
     output_dir: str | Path = "runs/train",  # The run's folder
     system_prompt: str = "ENHANCED",  # Name or text; evaluate with the same
-    # What is rewarded: a policy, 'published', 'strict', or a YAML file
-    policy: Policy | str | Path = PUBLISHED,
+    # What is rewarded: a policy, 'published', 'strict', a rubric, or a YAML file
+    policy: Policy | Rubric | str | Path = PUBLISHED,
     use_separate_rewards: bool = False,  # One for each principle, not one for all
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
     eval_scenarios=None,  # Held out, to evaluate on while training
@@ -297,20 +316,25 @@ def train(
 ) -> Training:  # Raises `InputError` before anything is written
     "Train `model` on `scenarios` against `policy` with GRPO"
     chosen = grpo_settings(model, **settings)
-    policy = as_policy(policy)
+    policy = as_policy_or_rubric(policy)
     output_dir = output_folder(output_dir)
+    by_rubric = isinstance(policy, Rubric)
+    if by_rubric:
+        _check_rubric(policy, chosen, witness)
+    else:
+        policy = replace(policy, ablation=chosen.ablation_mode or policy.ablation)
     mix = RewardMix(
-        policy=replace(policy, ablation=chosen.ablation_mode or policy.ablation),
+        policy=policy,
         use_separate_rewards=use_separate_rewards,
         reward_funcs=reward_funcs,
         reward_func_weights=reward_func_weights,
         policy_weight=policy_weight,
     )
-    held_out = _read_rows(eval_scenarios, system_prompt)
-    judge = make_judge(judge)
+    held_out = _read_rows(eval_scenarios, system_prompt, policy)
+    judge = make_grader(judge) if by_rubric else make_judge(judge)
     plan = _Plan(
         model=str(model),
-        rows=_read_rows(scenarios, system_prompt),
+        rows=_read_rows(scenarios, system_prompt, policy),
         held_out=held_out,
         judge=judge,
         system_prompt=system_prompt,
@@ -327,6 +351,16 @@ def train(
 
 
 # %% ../../nbs/training/10_grpo.ipynb #wgr00003
+def _check_rubric(rubric, settings, witness):
+    "`InputError` for settings that go with a policy and not with a rubric"
+    unused = {"ablation_mode": settings.ablation_mode, "witness": witness}
+    for name, value in unused.items():
+        if value is not None:
+            raise InputError(
+                f"`{name}`: goes with a policy, not with a rubric; leave it out"
+            )
+
+
 def _check_schedule(settings):
     "`InputError` for a schedule that would follow the witness"
     if settings.lr_scheduler_type == "reduce_lr_on_plateau":
@@ -457,14 +491,14 @@ def _load(plan):
 
 def _check_judge(plan):
     "`InputError` when the judge gives no verdict on a harmless response"
-    rewards = Rewards(plan.judge)
+    rewards = plan.rewards()
     columns = {name: [value] for name, value in plan.rows[0].items()}
     rewards.table(completions=[[{"content": "Please ask your doctor."}]], **columns)
     missing = rewards.rows[0]["missing"] or {}
-    if missing.keys() == set(PRINCIPLES):
+    if missing and len(missing) == rewards.rows[0].get("n_criteria", len(PRINCIPLES)):
         raise InputError(
             f"`judge={judge_name(plan.judge)!r}`: can't judge "
-            f"({missing['ahimsa']}); check its key, address and model"
+            f"({next(iter(missing.values()))}); check its key, address and model"
         )
 
 
@@ -515,7 +549,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
 
     net, tokenizer = loaded
     settings = plan.settings
-    rewards = Rewards(plan.judge, plan.mix)
+    rewards = plan.rewards()
     args = settings.trl_config(run, bool(plan.held_out), plan.chosen_by)
     args.reward_weights = plan.mix.weights
     args.eval_on_start = args.eval_on_start and checkpoint is None
@@ -583,7 +617,7 @@ def _ending(trainer, plan, run):
         "best_reward": state.best_metric if by_reward else None,
         "chosen_by": None,
         "judge": judge_name(plan.judge),
-        "judge_audit": judge_line(plan.judge),
+        "judge_audit": plan.judge_line(),
     }
     if plan.chosen_by:
         ending["chosen_by"] = "reward" if by_reward else plan.witness.name

@@ -20,6 +20,7 @@ from ..models.messages import conversation
 from ..models.reasoning import UNFINISHED, CompletionReader, with_reasoning_apart
 from ..policy import PUBLISHED, Policy, score
 from ..records import PRINCIPLES, Response, Scenario, Scores
+from ..rubrics.criteria import Rubric
 from ..settings import check_numbers
 from .background import BackgroundJudge
 from .missing import keep_missing_out_of_advantages
@@ -29,6 +30,7 @@ from .missing import keep_missing_out_of_advantages
 def training_rows(
     scenarios: Sequence[Scenario],
     system_prompt: str,  # Name or text
+    labeled: bool = True,  # Must scenarios have tier and scope? A rubric needs neither
 ) -> list[dict]:  # TRL's `prompt` messages, `question`, `tier`, `scope`, and `turns`
     # (`None` for a single one) where a scenario is a conversation
     "A training set from scenarios; `InputError` for one without tier or scope"
@@ -44,7 +46,7 @@ def training_rows(
         if has_turns:
             row["turns"] = scenario.messages
         for label in ("tier", "scope"):
-            if row[label] is None:
+            if row[label] is None and labeled:
                 name = number if scenario.id is None else scenario.id
                 raise InputError(
                     f"scenario {name}: no {label}; run `argen process` on the file"
@@ -58,7 +60,7 @@ def training_rows(
 class RewardMix:
     "What a run learns from, and with which weights; `InputError` for nothing at all"
 
-    policy: Policy = PUBLISHED
+    policy: Policy | Rubric = PUBLISHED
     use_separate_rewards: bool = False  # One for each principle, not one for all
     reward_funcs: Sequence[Callable] = ()  # Your own, with TRL's interface
     reward_func_weights: Sequence[float] | None = None  # By default 1 each
@@ -67,6 +69,11 @@ class RewardMix:
     def __post_init__(self):
         "Raise `InputError` for rewards that can't be trained on"
         weights = self.reward_func_weights
+        if isinstance(self.policy, Rubric) and self.use_separate_rewards:
+            raise InputError(
+                "`use_separate_rewards`: a rubric has no principles to reward apart; "
+                "leave it out"
+            )
         check_numbers(policy_weight=self.policy_weight, reward_func_weights=weights)
         if weights is not None and len(weights) != len(self.reward_funcs):
             raise InputError(
@@ -144,10 +151,8 @@ def table(
     **batch,  # What TRL hands to a reward function
 ) -> list[Sequence]:  # Rewards or `None`: a row a completion, a column a function
     "Judge and score a batch; the same table when it is asked for again"
-    names = [name for name in _ASKED if name in batch]
-    columns = zip(*(batch[name] for name in names))
     pairs = self.pairs(
-        [asked_scenario(dict(zip(names, values))) for values in columns],
+        self.scenarios(batch),
         [messages[-1]["content"] for messages in batch["completions"]],
         batch.get("completion_ids"),
     )
@@ -166,6 +171,17 @@ def table(
 
 
 # %% ../../nbs/training/00_rewards.ipynb #0a4f4969
+@patch
+def scenarios(
+    self: Rewards,
+    columns: Mapping[str, Sequence],  # Of the training set, a value a completion
+) -> list[Scenario]:
+    "What completions respond to"
+    names = [name for name in _ASKED if name in columns]
+    rows = zip(*(columns[name] for name in names))
+    return [asked_scenario(dict(zip(names, values))) for values in rows]
+
+
 @patch
 def pairs(
     self: Rewards,

@@ -21,7 +21,6 @@ from fastcore.basics import patch
 
 from argen.training.rewards import (
     Rewards,
-    asked_scenario,
     batch_metrics,
     mean_present,
 )
@@ -102,8 +101,8 @@ class _HidesJudgeLatency:
         ids = list(ended.values())
         texts = self.processing_class.batch_decode(ids, skip_special_tokens=True)
         rows = [self._batch[row] for row in ended]
-        asked = [asked_scenario(row) for row in rows]
-        pairs = self.rewards.pairs(asked, texts, ids)
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        pairs = self.rewards.pairs(self.rewards.scenarios(columns), texts, ids)
         self.rewards.judge.start(pairs)
 
 
