@@ -199,7 +199,7 @@ def imported_modules(tree, package):
 
 
 # `Evaluation.widget()` and its like lead from an object to its widget, when called
-MAY_IMPORT_JUPYTER = re.compile(r"\bwidget")
+MAY_IMPORT_JUPYTER = re.compile(r"widget")
 
 
 def check_floors():
