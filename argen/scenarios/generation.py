@@ -721,7 +721,8 @@ def _write_held(request: _Request, exclude, progress) -> Generated:
         _check_accepted(job, funnel)
         generated.append(job.path)
         generated.funnels.append(funnel)
-        others.add(job.path)
+        if job is not jobs[-1]:
+            others.add(job.path)
     return generated
 
 
