@@ -681,6 +681,8 @@ def compare_models(
     # place when it fails
     baseline: int | str = 0,
     policy: Policy = PUBLISHED,  # By what to score
+    # `rows.csv` beside `rows.parquet` in the report? `None`: up to 20,000 rows
+    csv: bool | None = None,
     parallel: bool = True,  # Several models at once?
     # Judge one while the next responds? Else each is done before the next begins
     pipeline: bool = True,
@@ -733,5 +735,5 @@ def compare_models(
         )
         comparison = _compared(launch.run(), wanted)
         if output_dir:
-            comparison.report(output_dir)
+            comparison.report(output_dir, csv)
     return comparison
