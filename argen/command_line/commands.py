@@ -1028,6 +1028,12 @@ def _add_compare_options(parser):
             " default a folder in runs/ with date and time"
         },
     )
+    group.add_argument(
+        "--csv",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="write rows.csv beside rows.parquet for more than 20,000 rows too",
+    )
     _add_column_options(parser)
     _add_response_options(parser)
     add_options(
@@ -1092,7 +1098,7 @@ def _compare_results(arguments):
     folder = getattr(arguments, "output_dir", None)
     folder = folder or _named("compare", arguments.results[0], settings)
     with hold(folder, "argen compare"):
-        report = comparison.report(folder)
+        report = comparison.report(folder, **_given(arguments, ["csv"]))
     text = f"{comparison._repr_markdown_()}\n\nReport: {report}"
     return Result(text, failed=bool(comparison.failed))
 
@@ -1113,7 +1119,7 @@ def _compare_models(arguments, progress):
         output_dir=folder,
         policy=_policy(arguments),
         progress=progress,
-        **_given(arguments, ["baseline", "by", *_RESPONSES, *_SIDE_BY_SIDE]),
+        **_given(arguments, ["baseline", "by", "csv", *_RESPONSES, *_SIDE_BY_SIDE]),
     )
     missing = any(
         estimate.n_missing

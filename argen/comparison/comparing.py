@@ -37,7 +37,7 @@ from ..policy_files import as_policy, policy_record
 from ..records import PRINCIPLES, SCORES
 from ..runs import versions
 from ..settings import check_numbers
-from ..statistics.intervals import RESAMPLES, Resampling
+from ..statistics.intervals import RESAMPLES, Resampling, shared_draws
 from ..statistics.repeats import BestOfMany, Repeated, best_of_many, repeated
 from .caveats import _warnings
 from .measures import _baselines, _find, _measure_all
@@ -131,11 +131,12 @@ def sections(self: Comparison) -> list:  # Markdown; `Html` for figures, respons
 def report(
     self: Comparison,
     output_dir: str | Path,  # Folder, made if needed
+    csv: bool | None = None,  # `rows.csv` too? `None`: up to 20,000 rows
 ) -> Path:  # Of `report.html`; `InputError` if the folder can't be written to
     "Write `report.html`, a summary, all numbers and all rows"
     from argen.comparison.report import write_report
 
-    return write_report(self, output_dir)
+    return write_report(self, output_dir, csv=csv)
 
 
 @patch
@@ -274,8 +275,9 @@ def compare(
     if by is not None:
         settings["by"] = by
     baselines = _baselines(results, base)
-    parts = _measure_all(results, baselines, resampling, known)
-    best = _best(parts, baselines, base, resampling)
+    with shared_draws():
+        parts = _measure_all(results, baselines, resampling, known)
+        best = _best(parts, baselines, base, resampling)
     people = None
     if given is not None:
         people = people_labels(

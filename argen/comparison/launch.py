@@ -685,6 +685,8 @@ def compare_models(
     baseline: int | str = 0,
     # By what to score: a policy, 'published', 'strict', or a YAML file
     policy: Policy | str | Path = PUBLISHED,
+    # `rows.csv` beside `rows.parquet` in the report? `None`: up to 20,000 rows
+    csv: bool | None = None,
     parallel: bool = True,  # Several models at once?
     # Judge one while the next responds? Else each is done before the next begins
     pipeline: bool = True,
@@ -747,5 +749,5 @@ def compare_models(
         )
         comparison = _compared(launch.run(), wanted, by)
         if output_dir:
-            comparison.report(output_dir)
+            comparison.report(output_dir, csv)
     return comparison

@@ -36,7 +36,7 @@ from .comparing import Comparison
 from .headline import _judge_names, _methods, _notes, headline
 from .pages import Html, html_page
 from .people import people_section
-from .rows import write_rows
+from .rows import wants_csv, write_rows
 from .sections import _all_sections
 
 
@@ -235,12 +235,10 @@ def _title(comparison):
 # %% ../../nbs/comparison/10_report.ipynb #7b23ca05
 _FILES = (
     "## Files\n\nBeside this page: `eval_summary.md` (the same without figures), "
-    "`comparison.json` (all numbers), `rows.csv` and `rows.parquet` (every response "
+    "`comparison.json` (all numbers), {rows} (every response "
     "with its verdict and scores)."
 )
-_ELSEWHERE = (
-    "Figures and responses: `report.html`. All rows: `rows.csv`, `rows.parquet`."
-)
+_ELSEWHERE = "Figures and responses: `report.html`. All rows: {rows}."
 
 
 def write_report(
@@ -253,13 +251,19 @@ def write_report(
     # Sections of your own, title → parts; one with the title of another replaces it,
     # and an empty one leaves it out
     own: dict[str, list] | None = None,
+    # `rows.csv` beside `rows.parquet`? `None`: up to 20,000 rows
+    csv: bool | None = None,
 ) -> Path:  # Of `report.html`; raises `InputError` if the folder can't be written to
     "Write `report.html`, `eval_summary.md`, `comparison.json`, and the rows"
     folder, title = output_folder(output_dir), title or _title(comparison)
     sections = [*preface, *report_sections(comparison, own)]
-    text = f"# {title}\n\n{_text_only(sections)}\n\n{_ELSEWHERE}\n"
+    csv = wants_csv(comparison, csv)
+    names = ["`rows.csv`", "`rows.parquet`"] if csv else ["`rows.parquet`"]
+    elsewhere = _ELSEWHERE.format(rows=", ".join(names))
+    text = f"# {title}\n\n{_text_only(sections)}\n\n{elsewhere}\n"
     write_text(folder / "eval_summary.md", text)
     write_json(folder / "comparison.json", comparison.row())
-    write_rows(comparison, folder)
-    page = html_page(title, [*sections, _FILES], contents=True)
+    write_rows(comparison, folder, csv=csv)
+    files = _FILES.format(rows=" and ".join(names))
+    page = html_page(title, [*sections, files], contents=True)
     return write_text(folder / "report.html", page)

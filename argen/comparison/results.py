@@ -111,10 +111,10 @@ def read_result(
     where, source = "result", None
     if isinstance(item, (str, Path)):
         where, source = str(item), Path(item)
-        item = read_evaluation(item)
-    if isinstance(item, Evaluation):
-        item = item.row()
-    check_result(item, where)
+        item = read_evaluation(item).row()  # Which checks it
+    else:
+        item = item.row() if isinstance(item, Evaluation) else item
+        check_result(item, where)
     rows = item["individual_results"]
     if not rows:
         raise InputError(

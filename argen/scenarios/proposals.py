@@ -291,6 +291,9 @@ class DatasetFiles:
         wanted: int,  # Rows asked for
         provenance: dict,  # Of every row
         progress: Callable,  # Called as `progress(stage, done, total)`
+        # Wait for the disk at each row? Else at the last one, for rows that are
+        # soon made again
+        wait: bool = True,
     ):
         self.path = path
         self.log = log
@@ -299,6 +302,7 @@ class DatasetFiles:
         self.wanted = wanted
         self.provenance = provenance
         self.progress = progress
+        self.wait = wait
         for file in (path, log, self.written):
             drop_torn_line(file)
         has_rows = path.exists() and path.stat().st_size
@@ -342,8 +346,8 @@ def accept(
             provenance=provenance,
         )
         rows.append(row)
-    append_jsonl(self.path, rows)
     self.rows += rows
+    append_jsonl(self.path, rows, self.wait or len(self.rows) >= self.wanted)
     self.ids.update(ids)
     self.last_id = max(self.last_id, *ids)
     self.tiers.update(row.tier for row in rows)
@@ -397,7 +401,7 @@ def log_missing(self: DatasetFiles, count: int, detail: str):
 @patch
 def _log(self: DatasetFiles, rows):
     "Append to the log"
-    append_jsonl(self.log, rows)
+    append_jsonl(self.log, rows, self.wait)
     self._remember_rejected(rows)
     self.proposals += sum(row.get("count", 1) for row in rows)
 

@@ -16,6 +16,8 @@ __all__ = [
 
 # %% ../../nbs/statistics/02_intervals.ipynb #d3622639
 from collections.abc import Hashable, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from argen.statistics.scores import (
@@ -100,10 +102,10 @@ def _blocks(n, n_resamples):
     return [min(step, n_resamples - done) for done in range(0, n_resamples, step)]
 
 
-def _resample_counts(
+def _draw_counts(
     n,  # Scenarios
     resampling,  # How often to draw `n` of them; the draws are those of scipy
-):  # Arrays (resamples × scenarios), a block at a time
+):  # Arrays (resamples × scenarios) of whole numbers, a block at a time
     "How often each scenario is drawn in each resample"
     import numpy as np
 
@@ -111,7 +113,54 @@ def _resample_counts(
     for size in _blocks(n, resampling.n_resamples):
         cells = np.arange(0, size * n, n)[:, None] + rng.integers(0, n, (size, n))
         counts = np.bincount(cells.ravel(), minlength=size * n)
-        yield counts.reshape(size, n).astype(float)
+        yield counts.reshape(size, n)
+
+
+# %% ../../nbs/statistics/02_intervals.ipynb #212602bc
+_kept_draws = ContextVar("kept draws", default=None)
+_MOST_KEPT = 128_000_000  # Bytes
+
+
+@contextmanager
+def shared_draws():
+    "Within it, the first draws and the latest are kept for others of the same size"
+    token = _kept_draws.set({})
+    try:
+        yield
+    finally:
+        _kept_draws.reset(token)
+
+
+def _keep(kept, key, blocks):
+    "Keep the first draws and these"
+    first = next(iter(kept), key)
+    blocks_of_first = kept.get(first, blocks)
+    kept.clear()
+    kept[first] = blocks_of_first
+    kept[key] = blocks
+
+
+def _resample_counts(
+    n,  # Scenarios
+    resampling,  # How often to draw `n` of them
+):  # Arrays (resamples × scenarios), a block at a time
+    "How often each scenario is drawn in each resample; from those kept, if there"
+    import numpy as np
+
+    kept = _kept_draws.get()
+    key = n, resampling.n_resamples, resampling.seed
+    if kept is not None and key in kept:
+        yield from (counts.astype(float) for counts in kept[key])
+        return
+    keeps = kept is not None and n * resampling.n_resamples <= _MOST_KEPT
+    blocks = []
+    for counts in _draw_counts(n, resampling):
+        if keeps:
+            smallest = np.min_scalar_type(counts.max())
+            blocks.append(counts.astype(smallest))
+        yield counts.astype(float)
+    if keeps:
+        _keep(kept, key, blocks)
 
 
 # %% ../../nbs/statistics/02_intervals.ipynb #4ed1da8d
