@@ -7,13 +7,13 @@ Docs: https://argen-dev.github.io/argen/talking/terminal.html.md"""
 # %% auto #0
 __all__ = ["show_exchange"]
 
-# %% ../../nbs/talking/01_terminal.ipynb #5912fc09
+# %% ../../nbs/talking/01_terminal.ipynb #60faaa9f
 from collections.abc import Callable
 
 from ..tables import visible
 from .talk import Exchange, Talk, verdict_line
 
-# %% ../../nbs/talking/01_terminal.ipynb #63f5cff7
+# %% ../../nbs/talking/01_terminal.ipynb #2295cc9a
 _HELP = "/new begins again, /quit ends; anything else is said to the model"
 
 
@@ -51,7 +51,7 @@ def show_exchange(
     console.print(columns)
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #01abaf01
+# %% ../../nbs/talking/01_terminal.ipynb #b93a2eb0
 def _greet(talk, console):
     "Say who is there and what is kept"
     from rich.text import Text
@@ -63,7 +63,7 @@ def _greet(talk, console):
     console.print(Text(f"Not for clinical use. What is said is {kept}. {_HELP}."))
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #c2f6330a
+# %% ../../nbs/talking/01_terminal.ipynb #c5cc1d6f
 def converse(
     talk: Talk,
     # Asks for a line; `EOFError` at the end
@@ -75,24 +75,26 @@ def converse(
 
     console = console or Console()
     _greet(talk, console)
-    while True:
-        try:
-            text = read("you> ").strip()
-        except (EOFError, KeyboardInterrupt):
-            console.print()
-            return
-        if text == "/quit":
-            return
-        if text == "/new":
-            talk.start_over()
-            console.print("A new conversation.", highlight=False)
-        elif text.startswith("/"):
-            console.print(_HELP, markup=False, highlight=False)
-        elif text:
-            _turn(talk, text, console)
+    try:
+        while _line(talk, read("you> ").strip(), console):
+            pass
+    except (EOFError, KeyboardInterrupt):
+        console.print()
 
 
-# %% ../../nbs/talking/01_terminal.ipynb #0b556969
+def _line(talk, text, console):
+    "Do what a line says; is there to be another one?"
+    if text == "/new":
+        talk.start_over()
+        console.print("A new conversation.", highlight=False)
+    elif text.startswith("/") and text != "/quit":
+        console.print(_HELP, markup=False, highlight=False)
+    elif text and text != "/quit":
+        _turn(talk, text, console)
+    return text != "/quit"
+
+
+# %% ../../nbs/talking/01_terminal.ipynb #1baddc36
 def _turn(talk, text, console):
     "One turn; Ctrl-C stops it and the conversation goes on"
     try:
