@@ -76,6 +76,7 @@ def environment(
         WANDB_MODE="disabled",
         TOKENIZERS_PARALLELISM="false",
         PYTHONUNBUFFERED="1",
+        OMP_WAIT_POLICY="PASSIVE",  # Threads that wait leave the cores to others
     )
     return env
 
