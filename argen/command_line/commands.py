@@ -1938,7 +1938,7 @@ COMMANDS = {
     ),
 }
 
-# %% ../../nbs/command_line/01_commands.ipynb #12c22c33
+# %% ../../nbs/command_line/01_commands.ipynb #e700be7c
 _EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
 
 
@@ -1972,7 +1972,7 @@ def _export(arguments, progress):
     return Result(export_model(arguments.trained, **given)._repr_markdown_())
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #23c06c93
+# %% ../../nbs/command_line/01_commands.ipynb #10caa604
 _CHAT = ["system_prompt", "temperature", "max_tokens"]
 
 
@@ -2020,7 +2020,7 @@ def _add_chat_options(parser):
     _add_policy_options(parser)
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #100ea2e7
+# %% ../../nbs/command_line/01_commands.ipynb #f25f764e
 def _chat(arguments, progress):
     "Run `argen chat`"
     from argen.talking.talk import chat, talk_path
@@ -2047,7 +2047,7 @@ def _chat(arguments, progress):
     return Result(f"Conversation: {path}\n\nNext: `argen process {path}`")
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #9794006f
+# %% ../../nbs/command_line/01_commands.ipynb #32bd860d
 def _add_runs_options(parser):
     "Options of `argen runs`"
     parser.add_argument(
@@ -2093,7 +2093,7 @@ def _completion(arguments, progress):
     return Result("")
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #d2111c4b
+# %% ../../nbs/command_line/01_commands.ipynb #bfe3fc59
 COMMANDS |= {
     "export": Command(
         _add_export_options,
