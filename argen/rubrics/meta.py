@@ -15,7 +15,7 @@ __all__ = [
     "read_meta",
 ]
 
-# %% ../../nbs/rubrics/04_meta.ipynb #a5e4a13b
+# %% ../../nbs/rubrics/04_meta.ipynb #abb1376d
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -42,7 +42,7 @@ from .criteria import Criterion
 from .grading import RubricJudge, _ask, grader_name, make_grader
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #495065d9
+# %% ../../nbs/rubrics/04_meta.ipynb #b7978626
 @dataclass(frozen=True, slots=True)
 class JudgedCriterion:
     "A criterion that physicians judged on a response"
@@ -104,7 +104,7 @@ def read_meta(
     return found
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #7681d336
+# %% ../../nbs/rubrics/04_meta.ipynb #ea5b9212
 @dataclass(frozen=True, slots=True)
 class Agreement:
     "Macro F1 with its interval"
@@ -159,7 +159,7 @@ def _agreement(counts, prompts):
     return Agreement(mean, low, high, int(total.sum()))
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #5da0a38d
+# %% ../../nbs/rubrics/04_meta.ipynb #45ce6e2f
 def _grader_counts(rows, verdicts):
     "Counts of each row that has a verdict, against each of its physicians"
     counts, prompts = [], []
@@ -205,7 +205,7 @@ def _bounds(rows, verdicts):
     return ends
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #4d7b99d2
+# %% ../../nbs/rubrics/04_meta.ipynb #08a30caa
 PUBLISHED_MACRO_F1 = 0.71  # GPT-4.1 with HealthBench's grader prompt, as published
 
 
@@ -234,7 +234,7 @@ class GraderCard:
         return asdict(self) | {"published_macro_f1": PUBLISHED_MACRO_F1}
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #2b8ad07c
+# %% ../../nbs/rubrics/04_meta.ipynb #a7e6dc81
 @patch
 def line(self: GraderCard) -> str:
     "What the card says, in a line"
@@ -291,7 +291,7 @@ def _repr_markdown_(self: GraderCard):
     return "\n\n".join([heading, markdown_table(titles, rows), *self._notes()])
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #5dbe6b31
+# %% ../../nbs/rubrics/04_meta.ipynb #c32c43d0
 def _grader_key(grader):
     "What a grader's card is stored by"
     settings = getattr(grader, "settings", None)
@@ -321,11 +321,11 @@ def grader_line(
         stored = json.loads(_place(_grader_key(grader)).read_text(encoding="utf-8"))
         return f"{name}: {stored['line']}"
     except (OSError, ValueError, KeyError):
-        call = "argen import healthbench-meta FILE --evaluator …"
-        return f"{name}: not checked against physicians (`{call}`)"
+        command = "argen import healthbench-meta"
+        return f"{name}: not checked against physicians ({command} does)"
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #94f08fc8
+# %% ../../nbs/rubrics/04_meta.ipynb #310d8e58
 _BLOCK = 200  # Rows between two reports of progress
 
 
@@ -369,7 +369,7 @@ def _by_category(rows, verdicts):
     return found
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #fe33b39e
+# %% ../../nbs/rubrics/04_meta.ipynb #19b431b4
 def grader_card(
     path: str | Path | Sequence[JudgedCriterion],  # HealthBench's meta-evaluation
     judge: str | Callable | None = None,  # A grader; `None`: physicians only
