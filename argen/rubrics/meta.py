@@ -56,6 +56,7 @@ class JudgedCriterion:
     prompt: str  # What tells conversations apart
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #1b19eb43
 def _judged_row(row, place):
     "A row of the meta-evaluation; `InputError` for one that is none"
     for name in ("prompt", "completion", "rubric", "category", "binary_labels"):
@@ -89,6 +90,7 @@ def _judged_row(row, place):
     )
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #da06193f
 def read_meta(
     path: str | Path,  # The meta-evaluation of HealthBench, JSONL
     limit: int | None = None,  # Only the first so many rows
@@ -138,6 +140,7 @@ def _pair_counts(verdicts, labels):
     return [pairs.count(case) for case in cases]
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #3c86f8f4
 def _agreement(counts, prompts):
     "The agreement of rows with counts; `prompts` says which belong together"
     import numpy as np
@@ -193,6 +196,7 @@ def _each_physician(rows):
     return {name: _agreement([total], [name]) for name, total in by_person.items()}
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #92e4b0bc
 def _bounds(rows, verdicts):
     "Macro F1 if all missing verdicts were against, and with, most physicians"
     ends = []
@@ -275,6 +279,7 @@ def _notes(self: GraderCard):
     return notes
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #c7beeab2
 @patch
 def _repr_markdown_(self: GraderCard):
     who = [name for name in ("grader", "physicians") if name in self.overall]
@@ -356,6 +361,7 @@ def _both(rows, verdicts):
     return found | {"physicians": _agreement(*_physician_counts(rows))}
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #57f087e0
 def _by_category(rows, verdicts):
     "Category → agreement of grader and physicians"
     numbers = {}
@@ -366,6 +372,14 @@ def _by_category(rows, verdicts):
         inside = [rows[i] for i in numbers[name]]
         judged = verdicts and [verdicts[i] for i in numbers[name]]
         found[name] = _both(inside, judged)
+    return found
+
+
+def _overall(rows, verdicts):
+    "Agreement over all rows, and that of graders who always say the same"
+    found = _both(rows, verdicts)
+    for control, met in {"always met": True, "never met": False}.items():
+        found[control] = _agreement(*_grader_counts(rows, [met] * len(rows)))
     return found
 
 
@@ -387,10 +401,6 @@ def grader_card(
     verdicts, reasons = None, {}
     if grader is not None:
         verdicts, reasons = _verdicts(rows, grader, progress)
-    overall = _both(rows, verdicts)
-    for control, met in {"always met": True, "never met": False}.items():
-        counts = _grader_counts(rows, [met] * len(rows))
-        overall[control] = _agreement(*counts)
     n_missing = sum(met is None for met in verdicts or ())
     usage = asdict(grader.usage) if isinstance(grader, RubricJudge) else None
     card = GraderCard(
@@ -402,7 +412,7 @@ def grader_card(
         n_prompts=len({row.prompt for row in rows}),
         n_missing=n_missing,
         complete=limit is None,
-        overall=overall,
+        overall=_overall(rows, verdicts),
         categories=_by_category(rows, verdicts),
         physicians=_each_physician(rows),
         bounds=tuple(_bounds(rows, verdicts)) if n_missing else None,

@@ -108,6 +108,7 @@ class RubricRewards(Rewards):
         return {k: float(value) for k, value in metrics.items() if value is not None}
 
 
+# %% ../../nbs/training/00b_rubric_rewards.ipynb #99538818
 def _row(scenario, response, criteria, score, step):
     "What is kept of a completion"
     missing = {
