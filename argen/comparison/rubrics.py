@@ -64,6 +64,7 @@ class RubricResult:
         return self.config.get("model_name") or self.name
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #d5c7f25f
 @dataclass
 class RubricComparison:
     "Results by one rubric on the same prompts, best first"
@@ -121,6 +122,7 @@ def _by_scenario(result):
     return _Scores(table, missing, frame.groupby(level=0).mean().dropna())
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #6d4ff692
 def _measure(result, scores, resampling):
     "Fill in what is known of a result without the others"
     for part, found in mean_intervals(scores.table, resampling).items():
@@ -144,6 +146,7 @@ def _measure(result, scores, resampling):
     result.always_met = None if is_missing(mean) else float(min(max(mean, 0), 1))
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #878c2ac9
 def _measure_differences(results, scores, baselines, resampling):
     "Fill in what compares each result with its baseline"
     mine, base, tagged, tagged_base = {}, {}, {}, {}
@@ -199,6 +202,7 @@ def _criteria_by_prompt(result):
     return found
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #3e1e6a22
 def _warnings(results):
     "Why this may not be like with like"
     found = []
@@ -341,6 +345,7 @@ _MAIN = (
 )
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #e3cb0a6b
 def _tag_rows(comparison, kind):
     "Rows of a table by tag; the models are columns"
     tags = set()
@@ -411,6 +416,7 @@ def plot(self: RubricComparison) -> dict:  # Name → Matplotlib `Figure`, each 
     return figures
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #ef346bf2
 @patch
 def row(self: RubricComparison) -> dict:
     "All numbers, as JSON"
@@ -472,6 +478,7 @@ def _largest(comparison):
     return sections
 
 
+# %% ../../nbs/comparison/13_rubrics.ipynb #e3ca1604
 @patch
 def report(
     self: RubricComparison,

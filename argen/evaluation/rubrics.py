@@ -92,6 +92,7 @@ def _graded(responses, grader, rubric, progress, stage):
     return rows
 
 
+# %% ../../nbs/evaluation/01b_rubrics.ipynb #361c5ae8
 def _rubric_config(rubric, responses):
     "How a rubric is recorded in `evaluation_config`"
     config = {"model_name": "responses"} | responses.config
@@ -133,6 +134,7 @@ def _grader_config(grader):
     return config
 
 
+# %% ../../nbs/evaluation/01b_rubrics.ipynb #99885707
 def judge_by_rubric(
     responses: ResponseSet,  # As `collect_responses` returns them
     judge: str | Callable,  # As `make_grader` takes it

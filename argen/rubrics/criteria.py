@@ -96,6 +96,7 @@ def criterion_from_row(
     return Criterion(text.strip(), points, tuple(dict.fromkeys(tags)))
 
 
+# %% ../../nbs/rubrics/00_criteria.ipynb #81a9d02a
 def rubric_criteria(
     rows,  # A list of criteria, as the field `rubrics` of a scenario
     place: str = "`rubrics`",  # File and line, for messages
@@ -221,6 +222,7 @@ def read_rubric(
     return Rubric(table.groups["name"], tuple(criteria))
 
 
+# %% ../../nbs/rubrics/00_criteria.ipynb #cfa96f23
 def rubric_yaml(
     rubric: Rubric,
 ) -> str:  # That `read_rubric` reads

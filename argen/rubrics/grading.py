@@ -153,6 +153,7 @@ def _instructions(options):
     return _INSTRUCTIONS.format(explanation=how)
 
 
+# %% ../../nbs/rubrics/03_grading.ipynb #da6666fe
 def _reply_schema():
     "The form of a reply"
     text = {"type": "string"}
@@ -235,6 +236,7 @@ def _why_absent(text, objects):
     return "malformed: no complete verdict in the reply"
 
 
+# %% ../../nbs/rubrics/03_grading.ipynb #14240b40
 def read_criteria(
     text: str,  # A reply
     items: Sequence[str],  # Ids of the criteria that it was asked about
@@ -324,6 +326,7 @@ def _request(self: RubricJudge, job):
     return {"messages": [system, user], "schema": question.schema}
 
 
+# %% ../../nbs/rubrics/03_grading.ipynb #4d9e1855
 @patch
 def _read_text(self: RubricJudge, job, text):
     "The response → key of a criterion → what a reply says of it"
@@ -354,6 +357,7 @@ def _graded_items(triples):
     return items
 
 
+# %% ../../nbs/rubrics/03_grading.ipynb #bd995633
 @patch
 def __call__(
     self: RubricJudge,

@@ -248,6 +248,7 @@ def _written_criteria(value, place):
     return rubric_criteria(rows, f"{place}: rubric")
 
 
+# %% ../../nbs/rubrics/02_importing.ipynb #f9a7e4b5
 def _long_criterion(row, place):
     "The criterion of a row that has one"
     text = row[_column(row, ("criterion", "criteria"), place)]
@@ -296,6 +297,7 @@ def _gather(path):
     return found.values()
 
 
+# %% ../../nbs/rubrics/02_importing.ipynb #0a17b087
 def _table_scenarios(path):
     "Scenarios of a table with rubrics"
     used = {*_PROMPT, "criterion", "criteria", "points", "weight", "tags", "rubric"}
@@ -346,6 +348,7 @@ def _medsafety_scenarios(path):
         yield scenario_from_row(scenario, place)
 
 
+# %% ../../nbs/rubrics/02_importing.ipynb #862c2496
 _READERS = {
     "healthbench": _healthbench_rows,
     "medsafetybench": _medsafety_scenarios,

@@ -15,7 +15,7 @@ __all__ = [
     "read_meta",
 ]
 
-# %% ../../nbs/rubrics/04_meta.ipynb #a5e4a13b
+# %% ../../nbs/rubrics/04_meta.ipynb #abb1376d
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -42,7 +42,7 @@ from .criteria import Criterion
 from .grading import RubricJudge, _ask, grader_name, make_grader
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #495065d9
+# %% ../../nbs/rubrics/04_meta.ipynb #b7978626
 @dataclass(frozen=True, slots=True)
 class JudgedCriterion:
     "A criterion that physicians judged on a response"
@@ -56,6 +56,7 @@ class JudgedCriterion:
     prompt: str  # What tells conversations apart
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #1b19eb43
 def _judged_row(row, place):
     "A row of the meta-evaluation; `InputError` for one that is none"
     for name in ("prompt", "completion", "rubric", "category", "binary_labels"):
@@ -89,6 +90,7 @@ def _judged_row(row, place):
     )
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #da06193f
 def read_meta(
     path: str | Path,  # The meta-evaluation of HealthBench, JSONL
     limit: int | None = None,  # Only the first so many rows
@@ -104,7 +106,7 @@ def read_meta(
     return found
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #7681d336
+# %% ../../nbs/rubrics/04_meta.ipynb #ea5b9212
 @dataclass(frozen=True, slots=True)
 class Agreement:
     "Macro F1 with its interval"
@@ -138,6 +140,7 @@ def _pair_counts(verdicts, labels):
     return [pairs.count(case) for case in cases]
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #3c86f8f4
 def _agreement(counts, prompts):
     "The agreement of rows with counts; `prompts` says which belong together"
     import numpy as np
@@ -159,7 +162,7 @@ def _agreement(counts, prompts):
     return Agreement(mean, low, high, int(total.sum()))
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #5da0a38d
+# %% ../../nbs/rubrics/04_meta.ipynb #45ce6e2f
 def _grader_counts(rows, verdicts):
     "Counts of each row that has a verdict, against each of its physicians"
     counts, prompts = [], []
@@ -193,6 +196,7 @@ def _each_physician(rows):
     return {name: _agreement([total], [name]) for name, total in by_person.items()}
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #92e4b0bc
 def _bounds(rows, verdicts):
     "Macro F1 if all missing verdicts were against, and with, most physicians"
     ends = []
@@ -205,7 +209,7 @@ def _bounds(rows, verdicts):
     return ends
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #4d7b99d2
+# %% ../../nbs/rubrics/04_meta.ipynb #08a30caa
 PUBLISHED_MACRO_F1 = 0.71  # GPT-4.1 with HealthBench's grader prompt, as published
 
 
@@ -234,7 +238,7 @@ class GraderCard:
         return asdict(self) | {"published_macro_f1": PUBLISHED_MACRO_F1}
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #2b8ad07c
+# %% ../../nbs/rubrics/04_meta.ipynb #a7e6dc81
 @patch
 def line(self: GraderCard) -> str:
     "What the card says, in a line"
@@ -275,6 +279,7 @@ def _notes(self: GraderCard):
     return notes
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #c7beeab2
 @patch
 def _repr_markdown_(self: GraderCard):
     who = [name for name in ("grader", "physicians") if name in self.overall]
@@ -291,7 +296,7 @@ def _repr_markdown_(self: GraderCard):
     return "\n\n".join([heading, markdown_table(titles, rows), *self._notes()])
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #5dbe6b31
+# %% ../../nbs/rubrics/04_meta.ipynb #c32c43d0
 def _grader_key(grader):
     "What a grader's card is stored by"
     settings = getattr(grader, "settings", None)
@@ -321,11 +326,11 @@ def grader_line(
         stored = json.loads(_place(_grader_key(grader)).read_text(encoding="utf-8"))
         return f"{name}: {stored['line']}"
     except (OSError, ValueError, KeyError):
-        call = "argen import healthbench-meta FILE --evaluator …"
-        return f"{name}: not checked against physicians (`{call}`)"
+        command = "argen import healthbench-meta"
+        return f"{name}: not checked against physicians ({command} does)"
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #94f08fc8
+# %% ../../nbs/rubrics/04_meta.ipynb #310d8e58
 _BLOCK = 200  # Rows between two reports of progress
 
 
@@ -356,6 +361,7 @@ def _both(rows, verdicts):
     return found | {"physicians": _agreement(*_physician_counts(rows))}
 
 
+# %% ../../nbs/rubrics/04_meta.ipynb #57f087e0
 def _by_category(rows, verdicts):
     "Category → agreement of grader and physicians"
     numbers = {}
@@ -369,7 +375,15 @@ def _by_category(rows, verdicts):
     return found
 
 
-# %% ../../nbs/rubrics/04_meta.ipynb #fe33b39e
+def _overall(rows, verdicts):
+    "Agreement over all rows, and that of graders who always say the same"
+    found = _both(rows, verdicts)
+    for control, met in {"always met": True, "never met": False}.items():
+        found[control] = _agreement(*_grader_counts(rows, [met] * len(rows)))
+    return found
+
+
+# %% ../../nbs/rubrics/04_meta.ipynb #19b431b4
 def grader_card(
     path: str | Path | Sequence[JudgedCriterion],  # HealthBench's meta-evaluation
     judge: str | Callable | None = None,  # A grader; `None`: physicians only
@@ -387,10 +401,6 @@ def grader_card(
     verdicts, reasons = None, {}
     if grader is not None:
         verdicts, reasons = _verdicts(rows, grader, progress)
-    overall = _both(rows, verdicts)
-    for control, met in {"always met": True, "never met": False}.items():
-        counts = _grader_counts(rows, [met] * len(rows))
-        overall[control] = _agreement(*counts)
     n_missing = sum(met is None for met in verdicts or ())
     usage = asdict(grader.usage) if isinstance(grader, RubricJudge) else None
     card = GraderCard(
@@ -402,7 +412,7 @@ def grader_card(
         n_prompts=len({row.prompt for row in rows}),
         n_missing=n_missing,
         complete=limit is None,
-        overall=overall,
+        overall=_overall(rows, verdicts),
         categories=_by_category(rows, verdicts),
         physicians=_each_physician(rows),
         bounds=tuple(_bounds(rows, verdicts)) if n_missing else None,

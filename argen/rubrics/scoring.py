@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/rubrics/scoring.html.md"""
 # %% auto #0
 __all__ = ["most_points", "rubric_score", "score_bounds", "summarize_rubric"]
 
-# %% ../../nbs/rubrics/01_scoring.ipynb #4ec82070
+# %% ../../nbs/rubrics/01_scoring.ipynb #d8bb4ba8
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,7 +17,7 @@ from ..statistics.robustness import Bounds
 from ..statistics.scores import scenario_scores
 
 
-# %% ../../nbs/rubrics/01_scoring.ipynb #c2168549
+# %% ../../nbs/rubrics/01_scoring.ipynb #cdf86986
 def most_points(
     criteria: Sequence[Mapping],  # Each with `points`
 ) -> float:  # 0 where no criterion has points above 0
@@ -49,7 +49,7 @@ def score_bounds(
     return (known + lost) / most, (known + won) / most
 
 
-# %% ../../nbs/rubrics/01_scoring.ipynb #1b767fba
+# %% ../../nbs/rubrics/01_scoring.ipynb #6adf5aef
 _ALL = ("all", "")
 
 
@@ -84,7 +84,7 @@ def _as_columns(rows):
     return columns, missing
 
 
-# %% ../../nbs/rubrics/01_scoring.ipynb #88155db0
+# %% ../../nbs/rubrics/01_scoring.ipynb #dee952fa
 def clipped(
     estimate: Estimate,  # Of a mean of scores
 ) -> Estimate:
@@ -93,6 +93,8 @@ def clipped(
     for name in ("mean", "low", "high"):
         value = getattr(estimate, name)
         ends[name] = None if value is None else min(max(value, 0.0), 1.0)
+    if ends["low"] == ends["high"]:  # All of it was clipped: nothing is left to show
+        ends |= {"low": None, "high": None}
     return replace(estimate, **ends)
 
 
@@ -106,7 +108,7 @@ def _estimates(rows, hashes):
     return found
 
 
-# %% ../../nbs/rubrics/01_scoring.ipynb #24a19dec
+# %% ../../nbs/rubrics/01_scoring.ipynb #9ecf22ca
 def _mean_by_scenario(values, hashes):
     "Mean over scenarios, clipped; `None` without values"
     by_scenario = {}
@@ -143,7 +145,7 @@ def _missing_reasons(rows):
     return dict(reasons)
 
 
-# %% ../../nbs/rubrics/01_scoring.ipynb #b46e303d
+# %% ../../nbs/rubrics/01_scoring.ipynb #be321779
 def summarize_rubric(
     rows: Sequence[
         Mapping

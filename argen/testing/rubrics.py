@@ -46,6 +46,7 @@ def _conversation(draw, number):
     return turns
 
 
+# %% ../../nbs/testing/06_rubrics.ipynb #b8a46472
 def _criteria(draw, number):
     "Criteria of a row; in the sixth, none has points above 0"
     chosen = draw.sample(_CRITERIA, draw.randint(3, 9))

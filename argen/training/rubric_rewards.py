@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/training/rubric_rewards.html.md"""
 # %% auto #0
 __all__ = ["RubricRewards"]
 
-# %% ../../nbs/training/00b_rubric_rewards.ipynb #152bb017
+# %% ../../nbs/training/00b_rubric_rewards.ipynb #6cab6a9c
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from .background import BackgroundJudge, _TimedVerdict
 from .rewards import RewardMix, Rewards, training_rows
 
 
-# %% ../../nbs/training/00b_rubric_rewards.ipynb #211ed8a7
+# %% ../../nbs/training/00b_rubric_rewards.ipynb #df8f615f
 def rubric_rows(
     scenarios: Sequence[Scenario],
     system_prompt: str,  # Name or text
@@ -41,7 +41,7 @@ def rubric_rows(
     return rows
 
 
-# %% ../../nbs/training/00b_rubric_rewards.ipynb #38da7c72
+# %% ../../nbs/training/00b_rubric_rewards.ipynb #88a258bf
 _OWN = Rubric("criteria of the prompt", own=True)  # As `rubric_rows` laid them
 
 
@@ -66,7 +66,7 @@ def _criteria(scenario, timed):
     return [one.row() | lost for one in _OWN.of(scenario)]
 
 
-# %% ../../nbs/training/00b_rubric_rewards.ipynb #8a2b3f0e
+# %% ../../nbs/training/00b_rubric_rewards.ipynb #d335cda3
 class RubricRewards(Rewards):
     "Judges and scores batches of completions by a rubric, each completion once"
 
@@ -108,6 +108,7 @@ class RubricRewards(Rewards):
         return {k: float(value) for k, value in metrics.items() if value is not None}
 
 
+# %% ../../nbs/training/00b_rubric_rewards.ipynb #99538818
 def _row(scenario, response, criteria, score, step):
     "What is kept of a completion"
     missing = {
