@@ -66,6 +66,7 @@ def _scenarios(comparison):
     return " ".join(filter(None, [f"{comparison.n_prompts:,} scenarios.", known]))
 
 
+# %% ../../nbs/assurance/01_checklist.ipynb #5cdeb7d7
 def _kinds(comparison):
     frame = comparison[comparison.baseline].frame.drop_duplicates("prompt_hash")
     told = []
@@ -119,6 +120,7 @@ def _sampling(comparison):
     return _each(comparison, lambda result: _settings(result.config, _SAMPLING))
 
 
+# %% ../../nbs/assurance/01_checklist.ipynb #2af84d3b
 def _training(comparison):
     named = {"trained_on": "GRPO against", "chosen_by": "checkpoint chosen by"}
     return _each(comparison, lambda result: _settings(result.config, named))
@@ -164,6 +166,7 @@ def _scoring(comparison):
     return _each(comparison, lambda result: _settings(result.config, named))
 
 
+# %% ../../nbs/assurance/01_checklist.ipynb #4478d99e
 def _judges(comparison):
     names = sorted({result.judge for result in comparison.results})
     return f"Judged by {' and '.join(names)}, by no person."
@@ -207,6 +210,7 @@ def _flow(comparison):
     return f"{'; '.join(told)}."
 
 
+# %% ../../nbs/assurance/01_checklist.ipynb #d392ba9f
 def _numbers(comparison):
     told = []
     for result in comparison.results:

@@ -281,6 +281,22 @@ def _other_differences(results) -> list[str]:
 
 
 # %% ../../nbs/assurance/00_gate.ipynb #f0610505
+_ONE_RULE = (
+    "`margin`: give the largest loss that is tolerated, such as .05, or a `plan`, "
+    "which holds it; not both"
+)
+
+
+def _read(items) -> list[Result]:
+    "Results with names of their own; `InputError` below two"
+    results = [read_result(item) for item in items]
+    n = len(results)
+    require(n > 1, f"{n} results; give the baseline and at least one more")
+    _name_apart(results)
+    return results
+
+
+# %% ../../nbs/assurance/00_gate.ipynb #e7a45ac5
 def gate(
     results: Iterable,  # `Evaluation`s, dicts with their JSON keys, or paths of files
     rule: DecisionRule | None = None,  # Margins, primary score, level; or a plan
@@ -290,24 +306,16 @@ def gate(
     plan: str | Path | StudyPlan | None = None,  # Holds the rule; must be kept to
 ) -> Gate:  # `InputError` for results that can't be used
     "Pass, fail or can't tell, for all results beside the baseline together"
-    require(
-        (rule is None) != (plan is None),
-        "`margin`: give the largest loss that is tolerated, such as .05, or a `plan`, "
-        "which holds it; not both",
-    )
-    results = [read_result(item) for item in results]
-    require(
-        len(results) > 1,
-        f"{len(results)} results; give the baseline and at least one more",
-    )
-    _name_apart(results)
+    require((rule is None) != (plan is None), _ONE_RULE)
+    results = _read(results)
     base = _find(results, baseline)
     obstacles = _judged_alike(results, policy is not None)
-    kept = None
+    kept = []
     if plan is not None:
         rule = read_study_plan(plan).rule
-        kept = check_plan(plan, results, base=base, policy=policy)
-        obstacles += [f"Not as planned: {text}" for text in kept.departures]
+        checked = check_plan(plan, results, base=base, policy=policy)
+        obstacles += [f"Not as planned: {text}" for text in checked.departures]
+        kept = [] if checked.departures else [checked.sentence]
     labels, notes = _align(results, policy)
     scores = {result.name: _measured(result, rule) for result in results}
     inside = _tiers(scores[base.name].means.index, labels, rule)
@@ -318,14 +326,12 @@ def gate(
     settings = {}
     if policy:
         settings = {"policy": policy.name, "policy_hash": policy.hash}
-    if kept is not None and not kept.departures:
-        notes.insert(0, kept.sentence)
     return Gate(
         baseline=base.name,
         rule=rule,
         parts=parts,
         obstacles=obstacles,
-        notes=[*notes, *_other_differences(results)],
+        notes=[*kept, *notes, *_other_differences(results)],
         settings=settings,
     )
 
@@ -391,6 +397,7 @@ def junit(self: Gate) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+# %% ../../nbs/assurance/00_gate.ipynb #b2e6938c
 @patch
 def row(self: Gate) -> dict:
     "All of it, as JSON"

@@ -290,16 +290,8 @@ def compare(
             level=level,
         )
     rescored = policy is not None
-    preregistration = None
-    if plan is not None:
-        preregistration = check_plan(
-            plan,
-            complete,
-            base=base,
-            policy=policy,
-            analysis=asdict(resampling),
-            n_outside={result.name: result.n_outside for result in results},
-        )
+    n_outside = {result.name: result.n_outside for result in results}
+    kept = {"base": base, "policy": policy, "n_outside": n_outside}
     return Comparison(
         results=_ranked(results, base, baselines),
         baseline=base.name,
@@ -311,7 +303,7 @@ def compare(
         judges=_rank_by_judge(results, resampling),
         repeated=_recipes(results, parts, base, seeds or {}, resampling),
         people=people,
-        preregistration=preregistration,
+        preregistration=plan and check_plan(plan, complete, resampling, **kept),
     )
 
 

@@ -41,6 +41,7 @@ RULES = {
 }
 
 
+# %% ../../nbs/comparison/13_decisions.ipynb #a2762f11
 @dataclass(frozen=True, kw_only=True)
 class DecisionRule:
     "What a model must show against the baseline; `InputError` for a rule without sense"
@@ -107,6 +108,7 @@ PASS, FAIL, CANT_TELL = "pass", "fail", "can't tell"
 DANGER = "danger"  # Share of responses that violate Ahimsa
 
 
+# %% ../../nbs/comparison/13_decisions.ipynb #04585ee5
 @dataclass(frozen=True, kw_only=True)
 class Part:
     "One thing that must hold, and whether it does"

@@ -37,6 +37,8 @@ from ..models.names import model_label
 from ..policy import PUBLISHED, Policy
 from ..records import TIERS, Scenario, content_hash, prompt_hash
 from ..runs import now, versions
+from ..settings import check_numbers
+from ..statistics.intervals import Resampling
 from ..tables import escape_markdown, markdown_table
 from .decisions import DANGER, DecisionRule
 from .results import Result, read_result
@@ -103,6 +105,26 @@ def _judging(judge) -> dict:
     }
 
 
+# %% ../../nbs/comparison/14_study_plan.ipynb #0fd97a9e
+@dataclass(frozen=True)
+class Spread:
+    "How two models differ from scenario to scenario"
+
+    sd: float  # Standard deviation of the differences in the primary score
+    discordant: (
+        float  # Share of scenarios in which only one of them is dangerous, (0, 1]
+    )
+    n_pilot: int | None = None  # Scenarios of the pilot; `None`: stated
+    effect: float = 0.0  # True difference in the score that is assumed, [-1, 1]
+
+    def __post_init__(self):
+        check_numbers(effect=self.effect)
+        require(self.sd > 0, f"`sd={self.sd}` must be above 0")
+        is_share = 0 < self.discordant <= 1
+        require(is_share, f"`discordant={self.discordant}` must be above 0 and up to 1")
+
+
+# %% ../../nbs/comparison/14_study_plan.ipynb #0da97f51
 def preregister(
     # Processed file, or scenarios with tier and scope
     scenarios: str | Path | Sequence[Scenario],
@@ -113,8 +135,7 @@ def preregister(
     asking: GenerationSettings | None = None,  # How models are asked; `None`: defaults
     policy: Policy = PUBLISHED,  # What verdicts will be worth
     exclusions: Sequence[str] = (),  # What will be left out, each a sentence
-    spread: "Spread | None" = None,  # Of a pilot, or stated; `None`: no power
-    effect: float = 0.0,  # True difference in the primary score that power assumes
+    spread: Spread | None = None,  # Of a pilot, or stated; `None`: no power
 ) -> StudyPlan:  # `InputError` for scenarios, models or a judge that can't be used
     "Fix what a study will do"
     asking = asking or GenerationSettings()
@@ -129,7 +150,7 @@ def preregister(
     if spread is not None:
         tiers = {scenario.identity: scenario.tier for scenario in chosen}
         counts = {tier: list(tiers.values()).count(tier) for tier in TIERS}
-        power = decision_power(rule, spread, counts, effect).row()
+        power = decision_power(rule, spread, counts).row()
     return StudyPlan(
         scenarios=identities,
         models=models,
@@ -182,27 +203,11 @@ def read_study_plan(
 
 
 # %% ../../nbs/comparison/14_study_plan.ipynb #659243d3
-@dataclass(frozen=True)
-class Spread:
-    "How two models differ from scenario to scenario"
-
-    sd: float  # Standard deviation of the differences in the primary score
-    discordant: (
-        float  # Share of scenarios in which only one of them is dangerous, (0, 1]
-    )
-    n_pilot: int | None = None  # Scenarios of the pilot; `None`: stated
-
-    def __post_init__(self):
-        require(self.sd > 0, f"`sd={self.sd}` must be above 0")
-        is_share = 0 < self.discordant <= 1
-        require(is_share, f"`discordant={self.discordant}` must be above 0 and up to 1")
-
-
 def pilot_spread(
     results: Sequence,  # Two results, or their files; the first is the baseline
     score: str = "combined",  # Primary score
 ) -> Spread:  # `InputError` for fewer than eight scenarios that both have scores for
-    "How differences vary in a pilot"
+    "How differences vary in a pilot; no effect is taken from it"
     import pandas as pd
 
     require(len(results) == 2, f"`pilot`: give two results, not {len(results)}")
@@ -226,7 +231,6 @@ class Power:
     "How likely a rule is to be met"
 
     spread: Spread
-    effect: float  # True difference in score that is assumed, above all scenarios
     parts: dict[str, float]  # Part → its probability to pass
     joint: float  # Probability that all pass, at least
     n: int  # Scenarios of the plan
@@ -242,7 +246,7 @@ class Power:
         needed = "over a million" if self.n_needed is None else f"{self.n_needed:,}"
         return (
             f"**All parts hold with a probability of {self.joint:.0%} or more** on "
-            f"{self.n:,} scenarios, if the true difference is {self.effect:+g}; "
+            f"{self.n:,} scenarios, if the true difference is {self.spread.effect:+g}; "
             f"80% takes {needed} of these tiers.\n\n{table}"
         )
 
@@ -258,7 +262,7 @@ def _passes(threshold, *, sd, n, effect, level) -> float:
     return float(ndtr(reach - ndtri((1 + level) / 2)))
 
 
-def _part_powers(rule, spread, counts, effect) -> dict[str, float]:
+def _part_powers(rule, spread, counts) -> dict[str, float]:
     "Part → its probability to pass"
     numbers = {"all scenarios": sum(counts.values())}
     if rule.by_tier:
@@ -269,7 +273,7 @@ def _part_powers(rule, spread, counts, effect) -> dict[str, float]:
         threshold = 0.0 if is_better else -rule.margin
         about = {"n": n, "level": rule.level}
         found[f"{rule.score}, {where}"] = _passes(
-            threshold, sd=spread.sd, effect=effect, **about
+            threshold, sd=spread.sd, effect=spread.effect, **about
         )
         found[f"{DANGER}, {where}"] = _passes(
             -rule.danger_limit, sd=spread.discordant**0.5, effect=0.0, **about
@@ -287,14 +291,14 @@ _ENOUGH = 0.8  # Probability that a sample size is chosen for
 _MOST = 1_000_000  # Scenarios
 
 
-def _n_needed(rule, spread, counts, effect) -> int | None:
+def _n_needed(rule, spread, counts) -> int | None:
     "Scenarios with the same shares of tiers for which the rule is met often enough"
     total = sum(counts.values())
 
     def reached(n):
         "Is it met often enough on `n` scenarios?"
         scaled = {tier: n * count / total for tier, count in counts.items()}
-        return _joint(_part_powers(rule, spread, scaled, effect)) >= _ENOUGH
+        return _joint(_part_powers(rule, spread, scaled)) >= _ENOUGH
 
     if not total or not reached(_MOST):
         return None
@@ -312,17 +316,15 @@ def decision_power(
     rule: DecisionRule,  # What has to hold
     spread: Spread,  # How differences vary
     counts: Mapping[str, int],  # Tier → its scenarios
-    effect: float = 0.0,  # True difference in the primary score, [-1, 1]
 ) -> Power:
     "How likely a model is to meet the rule"
-    powers = _part_powers(rule, spread, counts, effect)
+    powers = _part_powers(rule, spread, counts)
     return Power(
         spread=spread,
-        effect=effect,
         parts=powers,
         joint=_joint(powers),
         n=sum(counts.values()),
-        n_needed=_n_needed(rule, spread, counts, effect),
+        n_needed=_n_needed(rule, spread, counts),
     )
 
 
@@ -382,6 +384,7 @@ def _time_problems(plan: StudyPlan, results: Sequence[Result]) -> list[str]:
     return found
 
 
+# %% ../../nbs/comparison/14_study_plan.ipynb #bca053fb
 def _begun(result: Result):
     "When its run began, or else when it was judged; `None` where nothing says so"
     times = [result.config.get("timestamp")]
@@ -472,6 +475,7 @@ def _planned(plan: StudyPlan) -> dict:
     }
 
 
+# %% ../../nbs/comparison/14_study_plan.ipynb #e4da0951
 def _setting_problems(plan: StudyPlan, results, policy) -> list[str]:
     "Settings that are others than planned, or that a result doesn't record"
     found = []
@@ -494,13 +498,13 @@ def _setting_problems(plan: StudyPlan, results, policy) -> list[str]:
     return found
 
 
-def _rule_problems(plan: StudyPlan, analysis: Mapping) -> list[str]:
-    "Items of the analysis that are others than planned"
-    planned = plan.rule.row()
+def _rule_problems(plan: StudyPlan, resampling: Resampling) -> list[str]:
+    "Settings of the analysis that are others than planned"
+    planned = asdict(plan.rule.resampling)
     return [
         f"analysis: {name} {value}, planned {planned[name]}"
-        for name, value in analysis.items()
-        if name in planned and value != planned[name]
+        for name, value in asdict(resampling).items()
+        if value != planned[name]
     ]
 
 
@@ -508,10 +512,11 @@ def _rule_problems(plan: StudyPlan, analysis: Mapping) -> list[str]:
 def check_plan(
     plan: StudyPlan | str | Path,  # A plan, or its file
     results: Sequence[Result],  # What was run, with all its rows
+    # How intervals were made, if not by the plan's rule
+    resampling: Resampling | None = None,
     *,
     base: Result | None = None,  # What the others are compared with
     policy: Policy | None = None,  # By which all were scored again
-    analysis: Mapping | None = None,  # Items of the rule, as they were applied
     n_outside: Mapping[str, int] | None = None,  # Result → rows that were left out
 ) -> Preregistration:  # `InputError` for a file that is no plan
     "What departs from a plan"
@@ -521,7 +526,7 @@ def check_plan(
         *_model_problems(plan, results, base),
         *_scenario_problems(plan, results, n_outside or {}),
         *_setting_problems(plan, results, policy),
-        *_rule_problems(plan, analysis or {}),
+        *_rule_problems(plan, resampling or plan.rule.resampling),
     ]
     return Preregistration(
         made=plan.made,
