@@ -131,11 +131,14 @@ _DEEPEST = 100  # Levels of lists and objects in a row
 
 def _is_deeper(value, levels: int) -> bool:
     "Does a JSON value hold more than `levels` lists or objects inside each other?"
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return False
-    return levels == 0 or any(_is_deeper(child, levels - 1) for child in value)
+    layer = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(levels):
+        below = []
+        for item in layer:
+            children = item.values() if isinstance(item, dict) else item
+            below += [child for child in children if isinstance(child, (dict, list))]
+        layer = below
+    return bool(layer)
 
 
 # %% ../nbs/core/02_files.ipynb #1bc67688

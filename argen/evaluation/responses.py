@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 
 from argen.files import (
@@ -518,14 +519,20 @@ _ENDINGS = {
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #3e5c6cbb
-def _kind_of(name, fields):
-    "What the value of a field may be; `None`: anything"
-    if name in fields:
-        return fields[name]
+@lru_cache(1000)
+def _kind_by_ending(name):
+    "What the value of a field may be by the end of its name; `None`: anything"
     for ending, kind in _ENDINGS.items():
         if name.endswith(ending):
             return kind
     return None
+
+
+def _kind_of(name, fields):
+    "What the value of a field may be; `None`: anything"
+    if name in fields:
+        return fields[name]
+    return _kind_by_ending(name)
 
 
 def _check_fields(values, fields, place):
