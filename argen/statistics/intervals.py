@@ -164,28 +164,50 @@ def _resample_counts(
 
 
 # %% ../../nbs/statistics/02_intervals.ipynb #4ed1da8d
+class _Weighed:
+    "Scores whose means are taken under many weights"
+
+    def __init__(
+        self,
+        scores,  # Scenarios × columns, NaN where missing
+    ):
+        import numpy as np
+
+        seen = ~np.isnan(scores)
+        self.n_columns = scores.shape[1]
+        self.gaps = ~seen.all(0)  # Columns with missing scores
+        self.seen = seen[:, self.gaps].astype(float)  # Of those columns
+        self.filled = np.where(seen, scores, 0.0)
+
+    def means(
+        self,
+        weights,  # Resamples × scenarios
+    ):  # Resamples × columns; NaN where a resample has no score
+        "Mean of each column under each row of weights"
+        import numpy as np
+
+        total = np.repeat(weights.sum(1)[:, None], self.n_columns, axis=1)
+        if self.gaps.any():
+            total[:, self.gaps] = weights @ self.seen
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (weights @ self.filled) / total
+
+
 def _weighted_means(
     weights,  # Resamples × scenarios
     scores,  # Scenarios × columns, NaN where missing
 ):  # Resamples × columns; NaN where a resample has no score
     "Mean of each column under each row of weights"
-    import numpy as np
-
-    seen = ~np.isnan(scores)
-    gaps = ~seen.all(0)
-    total = np.repeat(weights.sum(1)[:, None], scores.shape[1], axis=1)
-    if gaps.any():
-        total[:, gaps] = weights @ seen[:, gaps].astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ np.where(seen, scores, 0.0)) / total
+    return _Weighed(scores).means(weights)
 
 
 def _bootstrap_means(scores, resampling):
     "Means of all columns in the same resamples: resamples × columns"
     import numpy as np
 
+    weighed = _Weighed(scores)
     blocks = _resample_counts(len(scores), resampling)
-    return np.concatenate([_weighted_means(counts, scores) for counts in blocks])
+    return np.concatenate([weighed.means(counts) for counts in blocks])
 
 
 # %% ../../nbs/statistics/02_intervals.ipynb #95d8fc08
