@@ -1668,6 +1668,8 @@ def _add_power_options(parser):
 # %% ../../nbs/command_line/01_commands.ipynb #8c5bbb04
 def _spread(arguments):
     "How differences vary, as the options say; `None` without any"
+    from dataclasses import replace
+
     from argen.comparison.study_plan import Spread, pilot_spread
 
     given = _given(arguments, ["pilot", "spread"])
@@ -1675,9 +1677,15 @@ def _spread(arguments):
         raise InputError("`spread`: the `pilot` shows it; give one of them")
     if not given and hasattr(arguments, "effect"):
         raise InputError("`effect`: power takes a `pilot` or a `spread` as well")
+    if not given:
+        return None
     if "pilot" in given:
-        return pilot_spread(given["pilot"], getattr(arguments, "score", "combined"))
-    return Spread(*given["spread"]) if given else None
+        score = getattr(arguments, "score", "combined")
+        found = pilot_spread(given["pilot"], score)
+    else:
+        sd, discordant = given["spread"]
+        found = Spread(sd, discordant)
+    return replace(found, **_given(arguments, ["effect"]))
 
 
 def _plan(arguments, progress):
@@ -1699,7 +1707,7 @@ def _plan(arguments, progress):
         asking=GenerationSettings(**_given(arguments, _PLANNED)),
         policy=_policy(arguments),
         spread=_spread(arguments),
-        **_given(arguments, ["exclusions", "effect"]),
+        **_given(arguments, ["exclusions"]),
     )
     path = plan.save(getattr(arguments, "output", "plan.json"))
     return Result(f"{plan._repr_markdown_()}\n\nPlan: {path}")
