@@ -659,6 +659,7 @@ def _check_used(settings: _Settings, writer):
 # %% ../../nbs/scenarios/07_generation.ipynb #9e7f2e5f
 def _talks(multi_turn_share, max_turns) -> dict:
     "What writers are told about conversations; nothing where there are none"
+    check_numbers(multi_turn_share=multi_turn_share, max_turns=max_turns)
     if not multi_turn_share:
         check_numbers(multi_turn_share=multi_turn_share)
         require(
