@@ -661,7 +661,6 @@ def _talks(multi_turn_share, max_turns) -> dict:
     "What writers are told about conversations; nothing where there are none"
     check_numbers(multi_turn_share=multi_turn_share, max_turns=max_turns)
     if not multi_turn_share:
-        check_numbers(multi_turn_share=multi_turn_share)
         require(
             max_turns is None,
             "`max_turns`: only conversations have turns; give a `multi_turn_share`, or "
