@@ -312,6 +312,8 @@ RANGES = {  # Parameter → the numbers that it may have
     "fail_threshold": _share,
     "risk_threshold": _share,
     "duplicate_threshold": _positive_share,
+    "multi_turn_share": _share,
+    "max_turns": Range(2, 6, whole=True),
     # Comparison and audit
     "per_class": _count,
     # Labels by people

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from fastcore.basics import chunked, patch
 
 from argen.judge.llm import (
+    LONGER,
     JudgeOptions,
     JudgeUsage,
     LLMJudge,
@@ -311,8 +312,11 @@ def _jobs(self: RubricJudge, items, size):
             texts = {name: item.texts[key] for name, key in named.items()}
             about = {"keys": named, "texts": texts}
             question = _CriteriaQuestion(keys, self.system, self.schema, **about)
-            worst = self._worst(question, [item])
-            jobs.append(_Job({"response": item}, question, worst))
+            limit = self.options.reply_limit(len(question.keys))
+            if item.cut_short:
+                limit *= LONGER
+            worst = self._worst(question, [item], limit)
+            jobs.append(_Job({"response": item}, question, limit, worst))
     return jobs
 
 
