@@ -10,7 +10,6 @@ __all__ = ["embed"]
 # %% ../../nbs/models/10_embeddings.ipynb #cc040d95
 import hashlib
 import os
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -132,6 +131,8 @@ def _text_hashes(texts):
 
 def _open_store():
     "The file of stored vectors, made if needed"
+    import sqlite3
+
     store = sqlite3.connect(cache_dir() / "minilm.sqlite", timeout=2)
     # What a power cut may spoil is made again
     store.execute("pragma synchronous = off")
@@ -168,6 +169,8 @@ def _store_vectors(hashes, vectors):
 
 def _vectors_of(texts):
     "Unit vectors of distinct texts, those that are on the disk from there"
+    import sqlite3
+
     import numpy as np
 
     if len(texts) < _FEWEST_STORED:
