@@ -614,8 +614,8 @@ def _after(self: RemoteChat, call, failure, sent) -> float | None:
         )
     if failure.retry and attempts <= self.retries and not out_of_time:
         return wait
-    # Not even three requests that were alone, with all their time, were responded to
-    is_silent = self._limit.lone_timeouts >= 3
+    # Not even five requests that were alone, with all their time, were responded to
+    is_silent = self._limit.lone_timeouts >= 5
     self._breaker.record(call.error, failure.fatal or is_silent)
     return None
 
