@@ -772,6 +772,9 @@ def stream(
 
 
 # %% ../../nbs/models/04_remote.ipynb #7fac57e1
+_opening = threading.Lock()  # Libraries import parts of themselves with a first client
+
+
 @patch
 def _enter(self: RemoteChat, keep) -> _Stream:
     "Begin a stream"
@@ -780,7 +783,8 @@ def _enter(self: RemoteChat, keep) -> _Stream:
     self._breaker.renew()
     with self._lock:
         if not self._streams:
-            self._client = self.open_client()
+            with _opening:
+                self._client = self.open_client()
         self._streams += 1
     return _Stream(self, keep)
 
