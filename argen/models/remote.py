@@ -353,11 +353,17 @@ class RemoteChat:
 
 
 # %% ../../nbs/models/04_remote.ipynb #srv00061
+# One thread at a time: libraries import parts of themselves with a first client, and
+# trip over what another one has imported in part
+_opening = threading.Lock()
+
+
 @patch
 def _import_library(self: RemoteChat):
     "Import the service's package; `InputError` where an optional one is missing"
     try:
-        importlib.import_module(self.library)
+        with _opening:
+            importlib.import_module(self.library)
     except ModuleNotFoundError:
         extra = self.library.removeprefix("google.")
         raise InputError(
@@ -772,9 +778,6 @@ def stream(
 
 
 # %% ../../nbs/models/04_remote.ipynb #7fac57e1
-_opening = threading.Lock()  # Libraries import parts of themselves with a first client
-
-
 @patch
 def _enter(self: RemoteChat, keep) -> _Stream:
     "Begin a stream"
