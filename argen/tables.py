@@ -38,7 +38,7 @@ def escape_markdown(
     "Text from outside, made to stand for itself in Markdown"
     line = " ".join(visible(str(text)).split())
     line = re.sub(r"([\\`*\[\]<>|~$&])", r"\\\1", line)
-    line = re.sub(r"^([#+-]|\d+[.)])", r"\\\1", line)
+    line = re.sub(r"^([#+-]|\d+[.)](?=\s|$))", r"\\\1", line)
     # An underscore within a word needs no escape
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)
 

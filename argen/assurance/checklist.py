@@ -23,9 +23,9 @@ import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
 from ..comparison.comparing import Comparison, compare
 from ..comparison.headline import _methods, headline
 from ..comparison.pages import html_page
-from ..comparison.rows import _as_cell
 from ..comparison.study_plan import StudyPlan
 from ..errors import require
+from ..evaluation.frames import _as_cell
 from ..files import output_folder, write_text
 from ..policy import POLICIES
 from ..records import SCORES

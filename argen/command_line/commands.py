@@ -1808,7 +1808,11 @@ def _add_check_options(parser):
         RemoteChat,
         _CHECK,
         price={"nargs": 2, "type": float, "metavar": ("IN", "OUT")},
-        max_tokens={"default": 1024},
+        max_tokens={
+            "default": None,
+            "help": "longest response, in tokens; by default 1,024, and 128 from a"
+            " model that runs here",
+        },
         reasoning_effort={"choices": list(EFFORTS)},
     )
 

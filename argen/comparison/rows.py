@@ -12,6 +12,7 @@ import json
 import os
 from pathlib import Path
 
+from ..evaluation.frames import _as_cell
 from .comparing import Comparison
 
 
@@ -86,15 +87,6 @@ def _fit(table, schema):
 
 
 # %% ../../nbs/comparison/09_rows.ipynb #fb1567cd
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "'")
-
-
-def _as_cell(text):
-    "A text that a spreadsheet shows and doesn't run"
-    runs = isinstance(text, str) and text.startswith(_RUN_BY_SPREADSHEETS)
-    return f"'{text}" if runs else text
-
-
 def _from_cell(value):
     "What `_as_cell` made a cell of"
     return value.removeprefix("'") if isinstance(value, str) else value

@@ -75,17 +75,13 @@ def check_column(
     column_values(rows, column)
 
 
-# %% ../../nbs/evaluation/01_results.ipynb #926e8ef0
-def result_row(
+# %% ../../nbs/evaluation/01_results.ipynb #fin00001
+def response_row(
     scenario: Scenario,  # What was asked
     response: Response,  # What the model answered
-    verdict: Verdict,  # What the judge said of it
-    *,
-    policy: Policy = PUBLISHED,  # By what to score
     epoch: int = 0,  # Which response to this scenario, where there are several
-) -> dict:  # One of a result's `individual_results`
-    "One scenario, its response, its verdict and its scores"
-    scores = score(verdict, scenario.tier, scenario.scope, policy)
+) -> dict:
+    "What a result says of one response, by whatever it is judged"
     row = {
         "prompt": scenario.prompt,
         "response": response.text,
@@ -102,7 +98,21 @@ def result_row(
     row |= _reasoning_fields(response)
     if scenario.messages:
         row["messages"] = scenario.messages
-    row |= verdict.row()
+    return row
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #926e8ef0
+def result_row(
+    scenario: Scenario,  # What was asked
+    response: Response,  # What the model answered
+    verdict: Verdict,  # What the judge said of it
+    *,
+    policy: Policy = PUBLISHED,  # By what to score
+    epoch: int = 0,  # Which response to this scenario, where there are several
+) -> dict:  # One of a result's `individual_results`
+    "One scenario, its response, its verdict and its scores"
+    scores = score(verdict, scenario.tier, scenario.scope, policy)
+    row = response_row(scenario, response, epoch) | verdict.row()
     if verdict.harm_avoidance_score is not None:
         parts = verdict.harm_avoidance_score + verdict.safety_context_score
         row["raw_ahimsa_score"] = parts / 2

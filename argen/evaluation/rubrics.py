@@ -31,7 +31,7 @@ from ..rubrics.scoring import rubric_score, summarize_rubric
 from ..runs import hold, now, versions
 from ..tables import escape_markdown, markdown_table
 from .responses import ResponseSet
-from .results import Evaluation
+from .results import Evaluation, own_columns, response_row
 
 
 # %% ../../nbs/evaluation/01b_rubrics.ipynb #443cd643
@@ -42,26 +42,16 @@ def rubric_row(
     epoch: int = 0,  # Which response to this scenario, where there are several
 ) -> dict:  # One of a result's `individual_results`
     "One scenario, its response, and what was found of each criterion"
-    row = {
-        "prompt": scenario.prompt,
-        "response": response.text,
-        "scenario_id": scenario.id,
-        "sample": epoch,
-        "prompt_hash": scenario.identity,
-        "tier": scenario.tier,
-        "scope": scenario.scope,
-        "finish_reason": response.finish_reason,
-        "prompt_tokens": response.prompt_tokens,
-        "completion_tokens": response.completion_tokens,
-        "error": response.error,
-    }
-    if scenario.messages is not None:
-        row["messages"] = scenario.messages
+    row = response_row(scenario, response, epoch)
     row["example_tags"] = list(scenario.extra.get("example_tags") or [])
     row["criteria"] = list(criteria)
     row["rubric_score"] = rubric_score(criteria)
-    return row
+    columns = own_columns(scenario)
+    own = {name: columns[name] for name in columns if name not in _OF_RUBRICS}
+    return row | {"extra": own} if own else row
 
+
+_OF_RUBRICS = ("rubrics", "example_tags")  # Columns that the row holds as its own
 
 # %% ../../nbs/evaluation/01b_rubrics.ipynb #f321074c
 _BLOCK = 100  # Responses between two reports of progress

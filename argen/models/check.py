@@ -170,7 +170,10 @@ def check_model(
     "Ask a model once, and say whether it can be used; raises nothing"
     check = ModelCheck(name)
     try:
-        chat = make_chat(name, **{"temperature": 0, "max_tokens": 1024} | settings)
+        service = ModelName.parse(name).service
+        # A model that runs here may write on to its limit, slowly
+        limit = 128 if service is None else 1024
+        chat = make_chat(name, **{"temperature": 0, "max_tokens": limit} | settings)
     except InputError as error:
         check.add("setup", False, str(error))
         return check
