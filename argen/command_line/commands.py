@@ -875,6 +875,15 @@ def _under_each_policy(arguments):
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #0d306a08
+_PASSING = ("HTTP ", "no response", "connection failed", "not asked", "budget")
+_SETTLED = ("refused", "reasoning not finished")  # Asking again would bring the same
+
+
+def _may_pass(reason):
+    "Is it worth to ask again?"
+    return reason.startswith(_PASSING) and not any(word in reason for word in _SETTLED)
+
+
 def _spent(summary):
     "What judging took and why verdicts are missing, as Markdown"
     paragraphs = []
@@ -885,13 +894,22 @@ def _spent(summary):
             f" known from the store,"
             f" {usage['prompt_tokens']}+{usage['completion_tokens']} tokens"
         )
+        if usage.get("attempts", 0) > usage["asked"]:
+            text += f", {usage['attempts']} attempts"
+        if usage.get("cached_tokens"):
+            text += f", {usage['cached_tokens']} tokens from the service's cache"
+        if usage.get("reasoning_tokens"):
+            text += f", {usage['reasoning_tokens']} tokens of reasoning"
         if usage["cost"] is not None:
             text += f", cost {usage['cost']:.4f}"
         paragraphs.append(f"{text}.")
     reasons = summary.get("missing_reasons", {})
     if reasons:
         listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-        paragraphs.append(f"Missing: {listed}.")
+        text = f"Missing: {listed}."
+        if any(map(_may_pass, reasons)):
+            text += " The same command asks for these again, and for nothing else."
+        paragraphs.append(text)
     return "".join(f"\n\n{paragraph}" for paragraph in paragraphs)
 
 
