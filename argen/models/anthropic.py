@@ -11,7 +11,7 @@ __all__ = ["AnthropicChat"]
 from fastcore.basics import patch
 
 from .messages import ModelOutput
-from .openai import meaning
+from .openai import meaning, service_words
 from .reasoning import with_reasoning_apart
 from .remote import CallFailed, RemoteChat
 
@@ -96,8 +96,8 @@ def _refused_setting(self: AnthropicChat, error, sent) -> str | None:
     asked_to_reason = self.reasoning_effort is not None
     if asked_to_reason and any(word in text for word in ("thinking", "effort")):
         raise CallFailed(
-            f"HTTP 400: {error.message}; this model can't be told so, so give another "
-            "`reasoning_effort`, or leave it out",
+            f"HTTP 400: {service_words(error)}; this model can't be told so, so give "
+            "another `reasoning_effort`, or leave it out",
             retry=False,
             fatal=True,
             cost=0.0,

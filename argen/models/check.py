@@ -10,6 +10,7 @@ __all__ = ["Finding", "ModelCheck", "check_model", "checkable_models"]
 # %% ../../nbs/models/11_check.ipynb #chk00006
 import os
 import time
+import warnings
 from dataclasses import dataclass, field
 
 from fastcore.basics import patch
@@ -179,7 +180,9 @@ def check_model(
         return check
     began = time.perf_counter()
     try:
-        response = _ask(chat)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # What they say is among the findings
+            response = _ask(chat)
     except InputError as error:
         check.add("response", False, str(error))
         return check

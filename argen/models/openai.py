@@ -126,8 +126,8 @@ def _learn(self: OpenAIChat, refused, error):
     "Remember what this model doesn't take; raises `CallFailed` for what was asked for"
     if refused == "reasoning_effort":
         raise CallFailed(
-            f"HTTP {error.status_code}: {error.message}; this model can't be told how "
-            "much to reason, so leave `reasoning_effort` out",
+            f"HTTP {error.status_code}: {service_words(error)}; this model can't be "
+            "told how much to reason, so leave `reasoning_effort` out",
             retry=False,
             fatal=True,
             cost=0.0,
@@ -301,7 +301,7 @@ def meaning(
             str(response.url), response.headers.get("location")
         )
     if isinstance(error, sdk.APIStatusError):
-        said = _said(error)
+        said = service_words(error)
         return CallFailed.from_status(
             error.status_code,
             said + advise(error.status_code),
@@ -315,7 +315,9 @@ def meaning(
 
 
 # %% ../../nbs/models/05_openai.ipynb #srv00041
-def _said(error):
+def service_words(
+    error,  # An `APIStatusError` of the SDK
+) -> str:
     "What the service says about an error"
     body = error.body if isinstance(error.body, dict) else {}
     inner = body.get("error")
