@@ -404,7 +404,10 @@ def with_max_tokens(
     max_tokens: int,  # Longest response, in tokens
 ) -> RemoteChat:  # Shares usage, limits and what was learned of the model
     "The same model with another limit"
+    if self._pid != os.getpid():
+        self._start()
     other = copy(self)
+    other._client, other._streams = None, 0  # Its streams are its own
     other.max_tokens = max_tokens
     other.sampling = self.sampling | {"max_tokens": max_tokens}
     return other
