@@ -51,6 +51,7 @@ from ..comparison.measures import _find
 from ..errors import InputError, require
 from ..files import output_folder, write_error, write_json, write_text
 from ..policy import Policy
+from ..policy_files import as_policy
 from ..records import TIERS
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.rates import _as_flags
@@ -302,11 +303,13 @@ def gate(
     rule: DecisionRule | None = None,  # Margins, primary score, level; or a plan
     *,
     baseline: int | str = 0,  # What the others are compared with: position or name
-    policy: Policy | None = None,  # Score all verdicts again by it; `None`: don't
+    # Score all verdicts again by it: a policy, its name or YAML file; `None`: don't
+    policy: Policy | str | Path | None = None,
     plan: str | Path | StudyPlan | None = None,  # Holds the rule; must be kept to
 ) -> Gate:  # `InputError` for results that can't be used
     "Pass, fail or can't tell, for all results beside the baseline together"
     require((rule is None) != (plan is None), _ONE_RULE)
+    policy = None if policy is None else as_policy(policy)
     results = _read(results)
     base = _find(results, baseline)
     obstacles = _judged_alike(results, policy is not None)
