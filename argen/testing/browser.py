@@ -74,7 +74,7 @@ def headless_browser(
         service = ChromeService(_program(["chromedriver"]))
         driver = Chrome(_options(width, profile), service)
         try:
-            driver.set_script_timeout(10)
+            driver.set_script_timeout(60)
             if downloads:
                 allowed = {"behavior": "allow", "downloadPath": str(downloads)}
                 driver.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
