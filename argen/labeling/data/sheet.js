@@ -40,9 +40,11 @@ function firstOpen() {
 
 // ---- Keeping presses -----------------------------------------------------------------
 
-const storageKey = () => `argen ${sheet.hash} ${state.person}`;
+// Each press has a key of its own, so that two tabs never overwrite each other
+const storagePrefix = () => `argen ${sheet.hash}\n${state.person}\n`;
 const samePress = (press) =>
   [press.item, press.field, JSON.stringify(press.value), press.at].join("\n");
+const storageKey = (press) => storagePrefix() + samePress(press);
 
 function merged(first, second) {
   const known = new Set(first.map(samePress));
@@ -52,8 +54,10 @@ function merged(first, second) {
 
 function fromStorage() {
   try {
-    const kept = JSON.parse(localStorage.getItem(storageKey()) || "[]");
-    return Array.isArray(kept) ? kept.filter(isOurs) : [];
+    const keys = Object.keys(localStorage);
+    const ours = keys.filter((key) => key.startsWith(storagePrefix()));
+    const kept = ours.map((key) => JSON.parse(localStorage.getItem(key)));
+    return merged([], kept.filter(isOurs));
   } catch {
     return [];
   }
@@ -61,7 +65,11 @@ function fromStorage() {
 
 function toStorage() {
   try {
-    localStorage.setItem(storageKey(), JSON.stringify(state.presses));
+    for (const press of state.presses) {
+      const key = storageKey(press);
+      if (localStorage.getItem(key) !== null) continue;
+      localStorage.setItem(key, JSON.stringify(press));
+    }
     localStorage.setItem(`argen ${sheet.hash}`, state.person);
     state.isUnkept = false;
     return true;
@@ -594,7 +602,8 @@ document.addEventListener("keydown", (event) => {
 
 // Another tab of the same person
 window.addEventListener("storage", (event) => {
-  if (isServed || !state.person || event.key !== storageKey()) return;
+  if (isServed || !state.person || !event.key) return;
+  if (!event.key.startsWith(storagePrefix())) return;
   state.presses = merged(fromStorage(), state.presses);
   drawHeader();
 });
