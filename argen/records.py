@@ -18,9 +18,7 @@ __all__ = [
     "Transcript",
     "Verdict",
     "content_hash",
-    "patient_text",
     "read_scenarios",
-    "row_prompt",
     "scenario_from_row",
 ]
 

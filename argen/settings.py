@@ -7,14 +7,8 @@ Docs: https://argen-dev.github.io/argen/core/settings.html.md"""
 # %% auto #0
 __all__ = [
     "DATASETS",
-    "DEFAULT_GENERATION_MODEL",
-    "DEFAULT_MODEL_ID",
     "GRPO_CONFIG",
-    "GRPO_OPTIONAL",
-    "GRPO_PRESETS",
     "JUDGE_MODELS",
-    "RANGES",
-    "REWARD_WEIGHTS",
     "SCOPE_SHARES",
     "SYSTEM_PROMPTS",
     "TIER_SHARES",

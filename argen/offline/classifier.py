@@ -6,7 +6,6 @@ Docs: https://argen-dev.github.io/argen/offline/classifier.html.md"""
 
 # %% auto #0
 __all__ = [
-    "Decision",
     "classify",
     "classify_scope",
     "classify_tier",

@@ -8,7 +8,6 @@ Docs: https://argen-dev.github.io/argen/statistics/intervals.html.md"""
 __all__ = [
     "MIN_SCENARIOS",
     "RESAMPLES",
-    "Estimate",
     "Resampling",
     "mean_interval",
     "mean_intervals",
