@@ -2,6 +2,13 @@
 
 __version__ = "0.1.0"
 
+import os
+
+# OpenMP's threads sleep while they wait. Where something else uses the cores, two that
+# spin generate a fifth as much (nbs/benchmarks/local_generation.ipynb). Read when
+# PyTorch is loaded; a value that is set already stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from .auditing.audit import audit
 from .comparison.comparing import Comparison, compare
 from .comparison.launch import compare_models
