@@ -488,6 +488,7 @@ def _check_order(turns):
     )
 
 
+# %% ../nbs/core/03_records.ipynb #5c8d0ec4
 def _read_turns(row: dict) -> list[dict] | None:
     "The turns of a row that is a conversation; `InputError` for bad ones"
     turns = row.get("messages")

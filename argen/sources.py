@@ -492,6 +492,7 @@ def _listed_items(value, path) -> list:
     return value
 
 
+# %% ../nbs/core/02b_sources.ipynb #f7a15dab
 def _json_rows(path, tell) -> Iterator[SourceRow]:
     "Rows of a JSON file that holds one list"
     text = "".join(text_lines(path, tell))
@@ -518,6 +519,7 @@ def _item(item, place):
     return item
 
 
+# %% ../nbs/core/02b_sources.ipynb #8aaf7291
 def _is_list(path) -> bool:
     "Does a JSON file hold one value, and not an object a line?"
     lines = filter(str.strip, text_lines(path))
@@ -647,6 +649,7 @@ def _is_of(source, library) -> bool:
     return type(source).__module__.partition(".")[0] == library
 
 
+# %% ../nbs/core/02b_sources.ipynb #115726fe
 def _raw_rows(source, progress) -> Iterator[SourceRow]:
     "Rows as the source has them; `InputError` for what is no source"
     if isinstance(source, str) and source.startswith("hf:"):
@@ -699,6 +702,7 @@ def _quiet(stage, done, total):
     "No progress bar"
 
 
+# %% ../nbs/core/02b_sources.ipynb #93a2fb39
 def read_rows(
     # A file, `hf:owner/name[:split]`, a data frame, a data set, or a list of texts,
     # dicts or scenarios

@@ -126,6 +126,7 @@ def _judge_of(settings, folder):
     return str(named or "")
 
 
+# %% ../../nbs/command_line/06_run_list.ipynb #440de0cc
 def _read_run(folder, root):
     "A run in a folder; `None` where its manifest is none of argen's"
     manifest = _json(folder / "manifest.json")

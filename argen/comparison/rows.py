@@ -148,6 +148,7 @@ def _write_parquet(path, tables, schema):
             file.write_table(table)
 
 
+# %% ../../nbs/comparison/09_rows.ipynb #70cab87a
 def write_rows(
     comparison: Comparison,
     output_dir: str | Path,  # Folder, made if needed

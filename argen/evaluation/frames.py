@@ -125,6 +125,7 @@ def _uniform(frame):
     return pd.DataFrame(columns)
 
 
+# %% ../../nbs/evaluation/03_frames.ipynb #80a4b09b
 def check_export(
     path: Path,  # Where a table is to go
 ):
@@ -228,6 +229,7 @@ class Groups:
         return markdown_table(header, lines)
 
 
+# %% ../../nbs/evaluation/03_frames.ipynb #321bc38d
 def group_scores(
     rows: list[dict],  # Of a result
     column: str,  # Of the user's file, or 'tier' or 'scope'

@@ -413,6 +413,7 @@ def _footnote(self: Evaluation):
     return "; ".join(notes)
 
 
+# %% ../../nbs/evaluation/01_results.ipynb #49c952fb
 def _reasoning_notes(summary) -> list[str]:
     "What is said of a model that thinks; empty for one that doesn't"
     unfinished = summary.get("n_reasoning_unfinished")

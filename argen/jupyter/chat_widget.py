@@ -68,6 +68,7 @@ class _Chat:
         return widgets.VBox([self.history, self.field, buttons, self.notice])
 
 
+# %% ../../nbs/jupyter/03_chat_widget.ipynb #10c9f44a
 @patch
 def draw(self: _Chat):
     "Show what was said"

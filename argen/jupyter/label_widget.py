@@ -62,6 +62,7 @@ def _buttons(question: Question) -> widgets.ToggleButtons:
     )
 
 
+# %% ../../nbs/jupyter/02_label_widget.ipynb #8b26e5b0
 class _Form:
     "The widgets of one person at work, and what they do"
 
@@ -149,6 +150,7 @@ def next_open(self: _Form, place: int) -> int:  # `place` itself when all are an
     return place
 
 
+# %% ../../nbs/jupyter/02_label_widget.ipynb #8abfd640
 @patch
 def say(self: _Form):
     "A comment was written"

@@ -107,6 +107,7 @@ def _reasoning(row: Mapping) -> Markup:
     return _FOLDED.format(f", {tokens:.0f} tokens" if tokens else "", reasoning)
 
 
+# %% ../../nbs/jupyter/01_widgets.ipynb #6262993e
 def _response_and_findings(row: Mapping) -> Markup:
     "What a row of results unfolds to"
     text = row.get("response") or row.get("error") or "no response"

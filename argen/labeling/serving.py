@@ -72,6 +72,7 @@ class LabelServer:
         return f"http://{_HOST}:{self.server.server_address[1]}/{self.secret}/"
 
 
+# %% ../../nbs/labeling/04_serving.ipynb #2d605ba3
 class _Server(ThreadingTCPServer):
     "Looks no name up, and waits for no browser when it ends"
 
