@@ -14,7 +14,7 @@ __all__ = [
     "run_rego_tests",
 ]
 
-# %% ../../nbs/assurance/02_rego.ipynb #d2996c16
+# %% ../../nbs/assurance/02_rego.ipynb #f8e99fdf
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ from ..records import PRINCIPLES, SCOPES, TIERS, VERDICT_FIELDS
 from ..tables import escape_markdown, markdown_table
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #a8c8b0fd
+# %% ../../nbs/assurance/02_rego.ipynb #596df1eb
 @dataclass(frozen=True)
 class PolicyRule:
     "One thing that a policy marks down, or calls a violation"
@@ -68,7 +68,7 @@ def _best_row(**changes) -> dict:
     return _BEST | dict.fromkeys(_SHARES, 1.0) | changes
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #7c45a8ab
+# %% ../../nbs/assurance/02_rego.ipynb #11fdd95e
 def _quoted(name: str, value: str) -> str:
     "A line of Rego: a field has this value"
     return f"input.{name} == {json.dumps(value)}"
@@ -102,7 +102,7 @@ def _referral_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #c4f84a1d
+# %% ../../nbs/assurance/02_rego.ipynb #206a15a6
 def _scope_rules(policy) -> Iterator[PolicyRule]:
     "Scopes of a response that cost something"
     for (asked, reached), factor in policy.scope_factors.items():
@@ -145,7 +145,7 @@ def _harm_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #5c72f10d
+# %% ../../nbs/assurance/02_rego.ipynb #795ffb92
 def _low_rules(policy) -> Iterator[PolicyRule]:
     "Scores that are a violation"
     told = f"under {policy.violation_below:g} is a violation"
@@ -179,7 +179,7 @@ def policy_rules(
     return found
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #3e4296c1
+# %% ../../nbs/assurance/02_rego.ipynb #c29f0ce6
 _VALUES = {  # Ablation → principle → its score before caps, in Rego
     "full": {
         "ahimsa": "ahimsa_raw * ahimsa_penalty_factor",
@@ -224,7 +224,7 @@ def _by_word(words, factor, policy, label) -> dict:
     return {word: factor(label, word, policy) for word in words}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #eba9b0d6
+# %% ../../nbs/assurance/02_rego.ipynb #02bf9077
 def _json(value) -> str:
     "A value as JSON, which is Rego too, its parts on lines of their own"
     if isinstance(value, dict) and len(value) > 1:
@@ -272,7 +272,7 @@ def to_rego(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #173c7091
+# %% ../../nbs/assurance/02_rego.ipynb #c7c4cf65
 _FIELDS = [
     *[f"{name}_score" for name in (*PRINCIPLES, "combined")],
     *[f"{name}_violation" for name in PRINCIPLES],
@@ -310,7 +310,7 @@ def _read_output(output) -> dict:
     return {name: value for name, values in found.items() for value in values}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #2424ac11
+# %% ../../nbs/assurance/02_rego.ipynb #f04c8a6d
 _READ = [*_BEST, *_SHARES]  # Fields of a row that a policy reads
 
 
@@ -327,7 +327,7 @@ def run_rego(
         yield _read_output(interpreter.query_bundle(compiled))
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #e19ac838
+# %% ../../nbs/assurance/02_rego.ipynb #06216bad
 _CLOSE = 1e-9  # Numbers nearer than this are equal
 
 
@@ -350,16 +350,17 @@ class RegoCheck:
         return not self.differing
 
     def _repr_markdown_(self):
-        told = f"{len(self.differing):,} fields differ"
+        told = f"{len(self.differing):,} fields differ."
         if self.agrees:
-            told = f"all equal; no two numbers differ by more than {self.largest:.0e}"
+            told = f"all equal; no two numbers differ by more than {self.largest:.0e}."
         if self.at_threshold:
-            told += f"; {len(self.at_threshold)} violations hang on rounding"
+            n = len(self.at_threshold)
+            told += f" {n:,} violations hang on rounding, at the threshold."
         counts = self.fired | Counter(dict.fromkeys(self.silent, 0))
         rows = [[f"`{rule}`", f"{n:,}"] for rule, n in sorted(counts.items())]
         table = markdown_table(["rule", "rows that breach it"], rows)
         name = escape_markdown(self.policy)
-        return f"Policy {name}, {self.n:,} rows: {told}.\n\n{table}"
+        return f"Policy {name}, {self.n:,} rows: {told}\n\n{table}"
 
 
 def _python_fields(row, policy) -> dict | None:
@@ -372,7 +373,7 @@ def _python_fields(row, policy) -> dict | None:
     return {name: value for name, value in found.items() if value is not None}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #d81ed5f3
+# %% ../../nbs/assurance/02_rego.ipynb #06ee1f77
 def _differs(one, other) -> bool:
     "Are two values of a field not the same?"
     numbers = [value for value in (one, other) if type(value) in (int, float)]
@@ -421,7 +422,7 @@ def check_rego(
     return check
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #bdd4981a
+# %% ../../nbs/assurance/02_rego.ipynb #a81729b0
 def _lacking(policy) -> Iterator[dict]:
     "Rows in which something is missing"
     best = _best_row(response_scope="S2")
@@ -457,7 +458,7 @@ def rego_tests(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #6548a6db
+# %% ../../nbs/assurance/02_rego.ipynb #d8fac009
 def run_rego_tests(
     policy: Policy,
     text: str | None = None,  # Another text to test; `None`: what `to_rego` writes
