@@ -17,7 +17,7 @@ __all__ = [
     "reproduce",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #c814cbec
+# %% ../../nbs/assurance/04_reproduce.ipynb #d9ee089d
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -56,7 +56,7 @@ from ..records import PRINCIPLES, SCORES, VERDICT_FIELDS
 from ..runs import versions
 from ..tables import escape_markdown, markdown_table, visible
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #5915b826
+# %% ../../nbs/assurance/04_reproduce.ipynb #cf14d8f2
 EQUAL, CLOSE, DIFFERS, NOT = "equal", "within tolerance", "differs", "not reproducible"
 TOLERANCE = 1e-9
 
@@ -123,7 +123,7 @@ def _same_argen(record: dict) -> bool:
     return not _changed_versions(record, ["argen"])
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #1a53cd7a
+# %% ../../nbs/assurance/04_reproduce.ipynb #99ede3da
 @dataclass
 class Source:
     "What is to be reproduced"
@@ -190,7 +190,7 @@ def _source(source: str | Path | Bundle) -> Source:
     return _from_folder(path) if path.is_dir() else _from_bundle(open_bundle(path))
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #5a7b5256
+# %% ../../nbs/assurance/04_reproduce.ipynb #e1dea8fd
 _DECIDING = ("python", "torch", "transformers", "peft")
 
 
@@ -245,7 +245,7 @@ def _why_other(config: dict) -> tuple[str, str]:
     return DIFFERS, "same versions, another text"
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #667deaeb
+# %% ../../nbs/assurance/04_reproduce.ipynb #542d6991
 def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]:
     "A model's responses, asked for again"
     part, config = f"{label}: responses", result.config
@@ -277,7 +277,7 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
         yield _number(part, f"response {number}", one, text, **other)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #c29d7399
+# %% ../../nbs/assurance/04_reproduce.ipynb #aa0e8493
 _JUDGED = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
 
 
@@ -327,7 +327,7 @@ _SCORED = [
     "scope_penalty_factor",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #d28f71c1
+# %% ../../nbs/assurance/04_reproduce.ipynb #8ff796cd
 _ELSEWHERE = ("versions", "people", "repeated", "failed", "evaluation_config")
 
 
@@ -368,7 +368,7 @@ def _comparison(source: Source) -> Iterator[Number]:
         yield _number("headline", "text", source.headline, headline)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #c262bd5d
+# %% ../../nbs/assurance/04_reproduce.ipynb #c4248522
 @dataclass(repr=False)
 class Reproduction:
     "What became of each number of a study"
@@ -408,7 +408,7 @@ class Reproduction:
         }
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #32a8836c
+# %% ../../nbs/assurance/04_reproduce.ipynb #e9c6b47a
 _SHOWN = 20  # Numbers that differ, in the text
 
 
@@ -463,7 +463,7 @@ def save(
     return write_text(folder / "reproduction.md", f"{self._repr_markdown_()}\n")
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #fd5aa4c6
+# %% ../../nbs/assurance/04_reproduce.ipynb #dfeab387
 def reproduce(
     source: str | Path | Bundle,  # Folder of a run, or a bundle
     output_dir: str | Path | None = None,  # New folder for what is run; `None`: none
