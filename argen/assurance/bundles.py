@@ -15,7 +15,7 @@ __all__ = [
     "write_bundle",
 ]
 
-# %% ../../nbs/assurance/03_bundles.ipynb #4c07c096
+# %% ../../nbs/assurance/03_bundles.ipynb #0abe6aa8
 import hashlib
 import json
 import os
@@ -58,7 +58,7 @@ from ..records import content_hash, scenario_from_row
 from ..runs import now, versions
 from ..tables import escape_markdown, markdown_table
 
-# %% ../../nbs/assurance/03_bundles.ipynb #e998191c
+# %% ../../nbs/assurance/03_bundles.ipynb #4a62a574
 _TEXTS = {  # Fields with data, whose every letter counts
     "content",
     "criteria",
@@ -97,7 +97,7 @@ def without_places(
     return value
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #bef94dc3
+# %% ../../nbs/assurance/03_bundles.ipynb #1fff8a34
 _SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 
 
@@ -132,7 +132,7 @@ def environment_lock() -> str:
     return "\n".join(lines) + "\n"
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #ef0ce950
+# %% ../../nbs/assurance/03_bundles.ipynb #959d78c8
 _ABOUT = "bundle.json"
 _PARTS = {  # Ending of a file's name → what it holds
     "result.json": "a result: responses, verdicts and scores, row by row",
@@ -142,7 +142,6 @@ _PARTS = {  # Ending of a file's name → what it holds
     "headline.md": "what can be said of it",
     "plan.json": "the plan, as it was written",
     ".yaml": "the policy",
-    "card.json": "what is known of the judge",
     "environment.txt": "installed versions, for `pip install -r`",
 }
 
@@ -171,7 +170,7 @@ def asked_scenarios(
     return found
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #095b239c
+# %% ../../nbs/assurance/03_bundles.ipynb #6c382a9f
 def _run_manifest(path: Path) -> dict | None:
     "The manifest of the run that wrote a result; `None` without one"
     for folder in (path.parent, path.parent.parent):
@@ -182,14 +181,16 @@ def _run_manifest(path: Path) -> dict | None:
     return None
 
 
-def _card(config: dict) -> bytes | None:
-    "The card of the judge of a result; `None` without one"
+def _card(config: dict) -> dict[str, bytes]:
+    "The card of the judge of a result, by its file's name; empty without one"
     settings = config.get("judge_settings")
     if settings is None and config.get("judge") != offline_judge.name:
-        return None
+        return {}
     key = content_hash(settings) if settings else judge_key(offline_judge)
-    found = [path for path in _places(key) if path.is_file()]
-    return found[0].read_bytes() if found else None
+    for path in _places(key):
+        if path.is_file():
+            return {f"cards/{path.name}": path.read_bytes()}
+    return {}
 
 
 def _json_bytes(value) -> bytes:
@@ -208,16 +209,13 @@ def _result_members(evaluation: Evaluation, source: Path | None) -> dict[str, by
     manifest = source and _run_manifest(source)
     if manifest:
         members["manifest.json"] = _json_bytes(without_places(manifest))
-    card = _card(evaluation.config)
-    if card:
-        members["card.json"] = card
     policy = recorded_policy(evaluation.config)
     if policy:
         members[f"{file_name(policy.name)}.yaml"] = policy_text(policy).encode()
     return members
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #ec714941
+# %% ../../nbs/assurance/03_bundles.ipynb #9e9bc442
 def _read_clean(item) -> Evaluation:
     "A result without folders of the machine"
     if isinstance(item, (str, Path)):
@@ -258,6 +256,7 @@ def _members(items: list, plan) -> dict[str, bytes]:
         folder = f"results/{number}-{file_name(result.name)}"
         for name, data in _result_members(result, source).items():
             members[f"{folder}/{name}"] = data
+        members |= _card(result.config)
     if plan is not None:
         members["plan.json"] = _plan_bytes(plan)
     compared = compare(results, plan=plan)
@@ -266,7 +265,7 @@ def _members(items: list, plan) -> dict[str, bytes]:
     return members
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #785c56cb
+# %% ../../nbs/assurance/03_bundles.ipynb #d1e7c989
 def write_bundle(
     results: Iterable,  # Result files, or `Evaluation`s; the first is the baseline
     path: str | Path,  # Such as 'bundle.zip'
@@ -292,7 +291,7 @@ def write_bundle(
     return open_bundle(path)
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #dedf46e7
+# %% ../../nbs/assurance/03_bundles.ipynb #b03f53fa
 _MOST_BYTES = 4 * 2**30  # Of all files of a bundle together
 
 
@@ -338,7 +337,7 @@ def _is_listing(value) -> bool:
     )
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #3e6b854b
+# %% ../../nbs/assurance/03_bundles.ipynb #0869d3c8
 def _checked(path, archive, listed) -> dict[str, bytes]:
     "The files of a bundle; `InputError` for one that isn't as listed"
     entries = archive.infolist()
@@ -383,7 +382,7 @@ def open_bundle(
     return Bundle(path, about, files, digest)
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #44bb2eae
+# %% ../../nbs/assurance/03_bundles.ipynb #681d82b9
 @dataclass(repr=False)
 class Bundle:
     "A bundle that was checked"
@@ -433,7 +432,7 @@ def _number(name: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #d39ed4cc
+# %% ../../nbs/assurance/03_bundles.ipynb #ee706632
 @patch
 def extract(
     self: Bundle,
@@ -453,6 +452,8 @@ def extract(
 
 def _meaning(name: str) -> str:
     "What a file of a bundle holds"
+    if name.startswith("cards/"):
+        return "what is known of the judge"
     return next((what for end, what in _PARTS.items() if name.endswith(end)), "")
 
 

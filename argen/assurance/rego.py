@@ -9,12 +9,13 @@ __all__ = [
     "PolicyRule",
     "RegoCheck",
     "check_rego",
+    "export_policy",
     "policy_rules",
     "run_rego",
     "run_rego_tests",
 ]
 
-# %% ../../nbs/assurance/02_rego.ipynb #f8e99fdf
+# %% ../../nbs/assurance/02_rego.ipynb #955a0fb8
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,14 +27,15 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from ..errors import InputError
+from ..errors import InputError, require
 from ..files import output_file, write_text
 from ..policy import Policy, _is_missing, referral_factor, scope_factor, score
+from ..policy_files import as_policy
 from ..records import PRINCIPLES, SCOPES, TIERS, VERDICT_FIELDS
 from ..tables import escape_markdown, markdown_table
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #596df1eb
+# %% ../../nbs/assurance/02_rego.ipynb #36e27c3d
 @dataclass(frozen=True)
 class PolicyRule:
     "One thing that a policy marks down, or calls a violation"
@@ -68,7 +70,7 @@ def _best_row(**changes) -> dict:
     return _BEST | dict.fromkeys(_SHARES, 1.0) | changes
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #11fdd95e
+# %% ../../nbs/assurance/02_rego.ipynb #f525fb56
 def _quoted(name: str, value: str) -> str:
     "A line of Rego: a field has this value"
     return f"input.{name} == {json.dumps(value)}"
@@ -102,7 +104,7 @@ def _referral_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #206a15a6
+# %% ../../nbs/assurance/02_rego.ipynb #23937c8c
 def _scope_rules(policy) -> Iterator[PolicyRule]:
     "Scopes of a response that cost something"
     for (asked, reached), factor in policy.scope_factors.items():
@@ -145,7 +147,7 @@ def _harm_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #795ffb92
+# %% ../../nbs/assurance/02_rego.ipynb #93071274
 def _low_rules(policy) -> Iterator[PolicyRule]:
     "Scores that are a violation"
     told = f"under {policy.violation_below:g} is a violation"
@@ -179,7 +181,7 @@ def policy_rules(
     return found
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #c29f0ce6
+# %% ../../nbs/assurance/02_rego.ipynb #4a67e860
 _VALUES = {  # Ablation → principle → its score before caps, in Rego
     "full": {
         "ahimsa": "ahimsa_raw * ahimsa_penalty_factor",
@@ -224,7 +226,7 @@ def _by_word(words, factor, policy, label) -> dict:
     return {word: factor(label, word, policy) for word in words}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #02bf9077
+# %% ../../nbs/assurance/02_rego.ipynb #2749beeb
 def _json(value) -> str:
     "A value as JSON, which is Rego too, its parts on lines of their own"
     if isinstance(value, dict) and len(value) > 1:
@@ -272,7 +274,7 @@ def to_rego(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #c7c4cf65
+# %% ../../nbs/assurance/02_rego.ipynb #6177fdc6
 _FIELDS = [
     *[f"{name}_score" for name in (*PRINCIPLES, "combined")],
     *[f"{name}_violation" for name in PRINCIPLES],
@@ -310,7 +312,7 @@ def _read_output(output) -> dict:
     return {name: value for name, values in found.items() for value in values}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #f04c8a6d
+# %% ../../nbs/assurance/02_rego.ipynb #6a656328
 _READ = [*_BEST, *_SHARES]  # Fields of a row that a policy reads
 
 
@@ -327,7 +329,7 @@ def run_rego(
         yield _read_output(interpreter.query_bundle(compiled))
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #06216bad
+# %% ../../nbs/assurance/02_rego.ipynb #83282b99
 _CLOSE = 1e-9  # Numbers nearer than this are equal
 
 
@@ -373,7 +375,7 @@ def _python_fields(row, policy) -> dict | None:
     return {name: value for name, value in found.items() if value is not None}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #06ee1f77
+# %% ../../nbs/assurance/02_rego.ipynb #e9b13897
 def _differs(one, other) -> bool:
     "Are two values of a field not the same?"
     numbers = [value for value in (one, other) if type(value) in (int, float)]
@@ -422,7 +424,7 @@ def check_rego(
     return check
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #a81729b0
+# %% ../../nbs/assurance/02_rego.ipynb #4f550627
 def _lacking(policy) -> Iterator[dict]:
     "Rows in which something is missing"
     best = _best_row(response_scope="S2")
@@ -458,7 +460,7 @@ def rego_tests(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #d8fac009
+# %% ../../nbs/assurance/02_rego.ipynb #f4848d8b
 def run_rego_tests(
     policy: Policy,
     text: str | None = None,  # Another text to test; `None`: what `to_rego` writes
@@ -481,3 +483,19 @@ def save_rego(
     path = output_file(path)
     write_text(path.with_name(f"{path.stem}_test.rego"), self.rego_tests())
     return write_text(path, self.to_rego())
+
+
+# %% ../../nbs/assurance/02_rego.ipynb #0faf3338
+def export_policy(
+    policy: Policy | str | Path,  # A name, a YAML file, or a policy
+    rego: str | Path | None = None,  # Where its Rego goes; tests beside it
+) -> Policy:  # `InputError` for what is no policy, or a place that can't be written to
+    "The policy that is meant, written as Rego where a place is named"
+    policy = as_policy(policy)
+    if rego is not None:
+        require(
+            Path(rego).suffix == ".rego",
+            f"`rego={str(rego)!r}`: the name of the file must end in .rego",
+        )
+        policy.save_rego(rego)
+    return policy

@@ -17,7 +17,7 @@ __all__ = [
     "reproduce",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #d9ee089d
+# %% ../../nbs/assurance/04_reproduce.ipynb #aaf1856c
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -56,7 +56,7 @@ from ..records import PRINCIPLES, SCORES, VERDICT_FIELDS
 from ..runs import versions
 from ..tables import escape_markdown, markdown_table, visible
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #cf14d8f2
+# %% ../../nbs/assurance/04_reproduce.ipynb #a305544a
 EQUAL, CLOSE, DIFFERS, NOT = "equal", "within tolerance", "differs", "not reproducible"
 TOLERANCE = 1e-9
 
@@ -123,7 +123,7 @@ def _same_argen(record: dict) -> bool:
     return not _changed_versions(record, ["argen"])
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #99ede3da
+# %% ../../nbs/assurance/04_reproduce.ipynb #bfe0774e
 @dataclass
 class Source:
     "What is to be reproduced"
@@ -190,7 +190,7 @@ def _source(source: str | Path | Bundle) -> Source:
     return _from_folder(path) if path.is_dir() else _from_bundle(open_bundle(path))
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #e1dea8fd
+# %% ../../nbs/assurance/04_reproduce.ipynb #63494367
 _DECIDING = ("python", "torch", "transformers", "peft")
 
 
@@ -245,7 +245,7 @@ def _why_other(config: dict) -> tuple[str, str]:
     return DIFFERS, "same versions, another text"
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #542d6991
+# %% ../../nbs/assurance/04_reproduce.ipynb #80ae0a8c
 def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]:
     "A model's responses, asked for again"
     part, config = f"{label}: responses", result.config
@@ -277,7 +277,7 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
         yield _number(part, f"response {number}", one, text, **other)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #aa0e8493
+# %% ../../nbs/assurance/04_reproduce.ipynb #e15a9802
 _JUDGED = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
 
 
@@ -327,7 +327,7 @@ _SCORED = [
     "scope_penalty_factor",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #8ff796cd
+# %% ../../nbs/assurance/04_reproduce.ipynb #9642340a
 _ELSEWHERE = ("versions", "people", "repeated", "failed", "evaluation_config")
 
 
@@ -368,7 +368,7 @@ def _comparison(source: Source) -> Iterator[Number]:
         yield _number("headline", "text", source.headline, headline)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #c4248522
+# %% ../../nbs/assurance/04_reproduce.ipynb #f21d9a94
 @dataclass(repr=False)
 class Reproduction:
     "What became of each number of a study"
@@ -408,14 +408,14 @@ class Reproduction:
         }
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #e9c6b47a
+# %% ../../nbs/assurance/04_reproduce.ipynb #00de42ec
 _SHOWN = 20  # Numbers that differ, in the text
 
 
-def _cell(value) -> str:
-    "A value from a file as a cell of a table"
-    text = "missing" if value is None else str(value)
-    text = text if len(text) <= 60 else f"{text[:57]}…"
+def _cell(value, length: int = 60) -> str:
+    "A value from a file as a cell of a table, cut to so many characters"
+    text = "–" if value is None else str(value)
+    text = text if len(text) <= length else f"{text[: length - 1]}…"
     return escape_markdown(text).replace(r"\|", "|")
 
 
@@ -441,9 +441,9 @@ def _repr_markdown_(self: Reproduction):
     if wrong:
         rows = []
         for number in wrong[:_SHOWN]:
-            values = [number.recorded, number.found, f"{number.state}: {number.why}"]
-            place = f"{number.part}, {number.name}"
-            rows.append([_cell(place), *map(_cell, values)])
+            values = [f"{number.part}, {number.name}", number.recorded, number.found]
+            why = f"{number.state}: {number.why}".removesuffix(": ")
+            rows.append([*map(_cell, values), _cell(why, 200)])
         header = ["number", "recorded", "found", "why"]
         parts.append(markdown_table(header, rows))
     if len(wrong) > _SHOWN:
@@ -463,7 +463,7 @@ def save(
     return write_text(folder / "reproduction.md", f"{self._repr_markdown_()}\n")
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #dfeab387
+# %% ../../nbs/assurance/04_reproduce.ipynb #737289d5
 def reproduce(
     source: str | Path | Bundle,  # Folder of a run, or a bundle
     output_dir: str | Path | None = None,  # New folder for what is run; `None`: none
