@@ -2,6 +2,9 @@
 
 __version__ = "0.1.0"
 
+from .assurance.bundles import open_bundle
+from .assurance.rego import check_rego
+from .assurance.reproduce import reproduce
 from .auditing.audit import audit
 from .comparison.comparing import Comparison, compare
 from .comparison.launch import compare_models
@@ -37,6 +40,7 @@ __all__ = [
     "Verdict",
     "audit",
     "chat",
+    "check_rego",
     "compare",
     "compare_models",
     "evaluate",
@@ -45,10 +49,12 @@ __all__ = [
     "healthbench",
     "label",
     "make_judge",
+    "open_bundle",
     "process",
     "read_evaluation",
     "read_policy",
     "read_scenarios",
+    "reproduce",
     "score",
     "train",
 ]
