@@ -17,7 +17,7 @@ __all__ = [
     "reproduce",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #aaf1856c
+# %% ../../nbs/assurance/04_reproduce.ipynb #6aa220ab
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -50,13 +50,15 @@ from ..errors import InputError, require
 from ..evaluation.results import Evaluation, rescored_row, summarize
 from ..files import output_folder, user_path, write_json, write_text
 from ..judge.judges import offline_judge
+from ..judge.store import VerdictStore, pair_hash
 from ..models.names import file_name, is_remote
 from ..progress import DEFAULT_PROGRESS
-from ..records import PRINCIPLES, SCORES, VERDICT_FIELDS
+from ..records import PRINCIPLES, SCORES, VERDICT_FIELDS, content_hash
 from ..runs import versions
+from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table, visible
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #a305544a
+# %% ../../nbs/assurance/04_reproduce.ipynb #f02d36c3
 EQUAL, CLOSE, DIFFERS, NOT = "equal", "within tolerance", "differs", "not reproducible"
 TOLERANCE = 1e-9
 
@@ -123,7 +125,7 @@ def _same_argen(record: dict) -> bool:
     return not _changed_versions(record, ["argen"])
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #bfe0774e
+# %% ../../nbs/assurance/04_reproduce.ipynb #cc57a0ad
 @dataclass
 class Source:
     "What is to be reproduced"
@@ -190,7 +192,7 @@ def _source(source: str | Path | Bundle) -> Source:
     return _from_folder(path) if path.is_dir() else _from_bundle(open_bundle(path))
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #63494367
+# %% ../../nbs/assurance/04_reproduce.ipynb #7d974d1e
 _DECIDING = ("python", "torch", "transformers", "peft")
 
 
@@ -200,7 +202,8 @@ def _changed_versions(config: dict, names) -> str:
     differing = []
     for name in names:
         if recorded.get(name) != here.get(name):
-            differing.append(f"{name} {recorded.get(name)}, here {here.get(name)}")
+            before = recorded.get(name) or "not recorded"
+            differing.append(f"{name} {before}, here {here.get(name)}")
     return f"version: {'; '.join(differing)}" if differing else ""
 
 
@@ -245,7 +248,7 @@ def _why_other(config: dict) -> tuple[str, str]:
     return DIFFERS, "same versions, another text"
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #80ae0a8c
+# %% ../../nbs/assurance/04_reproduce.ipynb #c40811f7
 def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]:
     "A model's responses, asked for again"
     part, config = f"{label}: responses", result.config
@@ -277,28 +280,64 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
         yield _number(part, f"response {number}", one, text, **other)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #e15a9802
+# %% ../../nbs/assurance/04_reproduce.ipynb #45c96449
 _JUDGED = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
 
 
-def _verdicts(label, result) -> Iterator[Number]:
-    "A result's verdicts, judged again by the offline judge"
+def _pairs(result) -> list:
+    "Scenario and response of each row"
+    rows = enumerate(result.rows, 1)
+    return [_pair_from_row(row, f"row {number}", {}) for number, row in rows]
+
+
+def _verdicts(label, result, store) -> Iterator[Number]:
+    "A result's verdicts, judged again by the offline judge, or looked up"
     part, config = f"{label}: verdicts", result.config
     if result.judge != offline_judge.name:
-        why = f"service or own code: {result.judge}; its verdicts are taken as recorded"
-        yield Number(part, "all", state=NOT, why=why)
+        yield from _stored_verdicts(part, result, store)
         return
-    pairs = [
-        _pair_from_row(row, f"row {number}", {})
-        for number, row in enumerate(result.rows, 1)
-    ]
-    verdicts = offline_judge(pairs)
+    verdicts = offline_judge(_pairs(result))
     changed = _changed_versions(config, ["argen"])
     other = {"why": changed, "otherwise": NOT if changed else DIFFERS}
     for number, (row, verdict) in enumerate(zip(result.rows, verdicts), 1):
         for name in _JUDGED:
             found = getattr(verdict, name)
             yield _number(part, f"row {number}: {name}", row.get(name), found, **other)
+
+
+def _stored_verdicts(part, result, store) -> Iterator[Number]:
+    "A service's verdicts, from a store of them"
+    hashes = [pair_hash(s.transcript, response.text) for s, response in _pairs(result)]
+    settings, known = result.config.get("judge_settings"), {}
+    if store and settings:
+        known = store.get(content_hash(settings), hashes)
+    n_lost = 0
+    for number, (row, pair) in enumerate(zip(result.rows, hashes), 1):
+        found = {}
+        for fields in known.get(pair, {}).values():
+            found |= fields
+        recorded = [name for name in _JUDGED if row.get(name) is not None]
+        n_lost += any(name not in found for name in recorded)
+        for name in recorded:
+            if name in found:
+                place = f"row {number}: {name}"
+                yield _number(part, place, row[name], found[name])
+    if n_lost:
+        why = (
+            f"service or own code: {result.judge}; verdicts of {n_lost} rows are in no "
+            "store here, and taken as recorded"
+        )
+        yield Number(part, f"{n_lost} rows", state=NOT, why=why)
+
+
+def _open_store(path: str | Path | None) -> VerdictStore | None:
+    "A store that is there; `None` where nothing was ever kept"
+    own = cache_dir() / "verdicts.sqlite"
+    if path is None and not own.exists():
+        return None
+    path = own if path is None else user_path(path)
+    require(path.exists(), f"`store`: {path} is not there; name the judge's store")
+    return VerdictStore(path)
 
 
 def _scores(label, result) -> Iterator[Number]:
@@ -327,7 +366,7 @@ _SCORED = [
     "scope_penalty_factor",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #9642340a
+# %% ../../nbs/assurance/04_reproduce.ipynb #723a64bc
 _ELSEWHERE = ("versions", "people", "repeated", "failed", "evaluation_config")
 
 
@@ -368,7 +407,7 @@ def _comparison(source: Source) -> Iterator[Number]:
         yield _number("headline", "text", source.headline, headline)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #f21d9a94
+# %% ../../nbs/assurance/04_reproduce.ipynb #2dd1c334
 @dataclass(repr=False)
 class Reproduction:
     "What became of each number of a study"
@@ -408,7 +447,7 @@ class Reproduction:
         }
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #00de42ec
+# %% ../../nbs/assurance/04_reproduce.ipynb #3bc1251b
 _SHOWN = 20  # Numbers that differ, in the text
 
 
@@ -463,12 +502,14 @@ def save(
     return write_text(folder / "reproduction.md", f"{self._repr_markdown_()}\n")
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #737289d5
+# %% ../../nbs/assurance/04_reproduce.ipynb #4bb495f6
 def reproduce(
     source: str | Path | Bundle,  # Folder of a run, or a bundle
     output_dir: str | Path | None = None,  # New folder for what is run; `None`: none
     *,
     ask: bool = True,  # Ask models that run here again? It takes as long as then
+    # Where a service's verdicts were kept; by default the store in `cache_dir()`
+    store: str | Path | None = None,
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
 ) -> Reproduction:  # `InputError` for what can't be read, and a folder in use
     "Run again what can be run here, and compare number by number"
@@ -482,7 +523,7 @@ def reproduce(
         output_dir = output_folder(output_dir)
         used = output_dir.exists() and any(output_dir.iterdir())
         require(not used, f"{output_dir}: is not empty; choose a new folder")
-    made = Reproduction(source.name, sha256=source.sha256)
+    made, kept = Reproduction(source.name, sha256=source.sha256), _open_store(store)
     labels = [result.name for result in source.results]
     runs = zip(labels, source.results, source.manifests, strict=True)
     for number, (label, result, manifest) in enumerate(runs, 1):
@@ -495,7 +536,8 @@ def reproduce(
             else:
                 told = {"state": NOT, "why": "not asked again, as was wished"}
                 made.numbers.append(Number(f"{label}: responses", "all", **told))
-        made.numbers += [*_verdicts(label, result), *_scores(label, result)]
+        made.numbers += _verdicts(label, result, kept)
+        made.numbers += _scores(label, result)
     made.numbers += _comparison(source)
     if output_dir is not None:
         made.save(output_dir)

@@ -1813,8 +1813,8 @@ def _fill_checklist(arguments):
     return f"{filled!r}\n\nReport: {page}"
 
 
-# %% ../../nbs/command_line/01_commands.ipynb #3ee1ad84
-_REPRODUCE = ["output_dir", "ask"]
+# %% ../../nbs/command_line/01_commands.ipynb #10827c44
+_REPRODUCE = ["output_dir", "ask", "store"]
 
 
 def _add_reproduce_options(parser):
@@ -1826,8 +1826,18 @@ def _add_reproduce_options(parser):
         metavar="SOURCE",
         help="a run's folder, or a bundle of `argen report --bundle`",
     )
-    changes = {"flag": "--no-ask", "help": "don't ask models that run here again"}
-    add_options(parser, "how", reproduce, _REPRODUCE, ask=changes)
+    add_options(
+        parser,
+        "how",
+        reproduce,
+        _REPRODUCE,
+        output_dir={
+            "metavar": "DIR",
+            "help": "new folder for what is run, and for a list of all numbers",
+        },
+        ask={"flag": "--no-ask", "help": "don't ask models that run here again"},
+        store={"metavar": "FILE"},
+    )
 
 
 def _reproduce(arguments, progress):
