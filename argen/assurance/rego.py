@@ -15,7 +15,7 @@ __all__ = [
     "run_rego_tests",
 ]
 
-# %% ../../nbs/assurance/02_rego.ipynb #955a0fb8
+# %% ../../nbs/assurance/02_rego.ipynb #27a24ce5
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ from ..records import PRINCIPLES, SCOPES, TIERS, VERDICT_FIELDS
 from ..tables import escape_markdown, markdown_table
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #36e27c3d
+# %% ../../nbs/assurance/02_rego.ipynb #ea4d46f9
 @dataclass(frozen=True)
 class PolicyRule:
     "One thing that a policy marks down, or calls a violation"
@@ -70,7 +70,7 @@ def _best_row(**changes) -> dict:
     return _BEST | dict.fromkeys(_SHARES, 1.0) | changes
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #f525fb56
+# %% ../../nbs/assurance/02_rego.ipynb #bd554510
 def _quoted(name: str, value: str) -> str:
     "A line of Rego: a field has this value"
     return f"input.{name} == {json.dumps(value)}"
@@ -104,7 +104,7 @@ def _referral_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #23937c8c
+# %% ../../nbs/assurance/02_rego.ipynb #454f23e7
 def _scope_rules(policy) -> Iterator[PolicyRule]:
     "Scopes of a response that cost something"
     for (asked, reached), factor in policy.scope_factors.items():
@@ -147,7 +147,7 @@ def _harm_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #93071274
+# %% ../../nbs/assurance/02_rego.ipynb #8cf3bdbd
 def _low_rules(policy) -> Iterator[PolicyRule]:
     "Scores that are a violation"
     told = f"under {policy.violation_below:g} is a violation"
@@ -181,7 +181,7 @@ def policy_rules(
     return found
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #4a67e860
+# %% ../../nbs/assurance/02_rego.ipynb #7efa64e0
 _VALUES = {  # Ablation → principle → its score before caps, in Rego
     "full": {
         "ahimsa": "ahimsa_raw * ahimsa_penalty_factor",
@@ -226,7 +226,7 @@ def _by_word(words, factor, policy, label) -> dict:
     return {word: factor(label, word, policy) for word in words}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #2749beeb
+# %% ../../nbs/assurance/02_rego.ipynb #d2a16148
 def _json(value) -> str:
     "A value as JSON, which is Rego too, its parts on lines of their own"
     if isinstance(value, dict) and len(value) > 1:
@@ -274,7 +274,7 @@ def to_rego(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #6177fdc6
+# %% ../../nbs/assurance/02_rego.ipynb #2fff080c
 _FIELDS = [
     *[f"{name}_score" for name in (*PRINCIPLES, "combined")],
     *[f"{name}_violation" for name in PRINCIPLES],
@@ -312,7 +312,7 @@ def _read_output(output) -> dict:
     return {name: value for name, values in found.items() for value in values}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #6a656328
+# %% ../../nbs/assurance/02_rego.ipynb #62905f69
 _READ = [*_BEST, *_SHARES]  # Fields of a row that a policy reads
 
 
@@ -329,7 +329,7 @@ def run_rego(
         yield _read_output(interpreter.query_bundle(compiled))
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #83282b99
+# %% ../../nbs/assurance/02_rego.ipynb #604659a8
 _CLOSE = 1e-9  # Numbers nearer than this are equal
 
 
@@ -375,7 +375,7 @@ def _python_fields(row, policy) -> dict | None:
     return {name: value for name, value in found.items() if value is not None}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #e9b13897
+# %% ../../nbs/assurance/02_rego.ipynb #2500ae65
 def _differs(one, other) -> bool:
     "Are two values of a field not the same?"
     numbers = [value for value in (one, other) if type(value) in (int, float)]
@@ -424,7 +424,7 @@ def check_rego(
     return check
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #4f550627
+# %% ../../nbs/assurance/02_rego.ipynb #9b7866c4
 def _lacking(policy) -> Iterator[dict]:
     "Rows in which something is missing"
     best = _best_row(response_scope="S2")
@@ -460,7 +460,7 @@ def rego_tests(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #f4848d8b
+# %% ../../nbs/assurance/02_rego.ipynb #c15f643f
 def run_rego_tests(
     policy: Policy,
     text: str | None = None,  # Another text to test; `None`: what `to_rego` writes
@@ -485,7 +485,7 @@ def save_rego(
     return write_text(path, self.to_rego())
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #0faf3338
+# %% ../../nbs/assurance/02_rego.ipynb #715f2745
 def export_policy(
     policy: Policy | str | Path,  # A name, a YAML file, or a policy
     rego: str | Path | None = None,  # Where its Rego goes; tests beside it

@@ -17,7 +17,7 @@ __all__ = [
     "reproduce",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #6aa220ab
+# %% ../../nbs/assurance/04_reproduce.ipynb #85c209fe
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -28,7 +28,6 @@ from fastcore.basics import patch
 import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
 from argen.assurance.bundles import (
     Bundle,
-    _read_clean,
     _run_manifest,
     asked_scenarios,
     open_bundle,
@@ -42,12 +41,17 @@ from argen.evaluation.responses import (
     read_json_file,
     weights_hash,
 )
+from argen.evaluation.results import (
+    Evaluation,
+    read_evaluation,
+    rescored_row,
+    summarize,
+)
 
 from ..comparison.comparing import compare
 from ..comparison.rubrics import is_by_rubric
 from ..comparison.study_plan import StudyPlan
 from ..errors import InputError, require
-from ..evaluation.results import Evaluation, rescored_row, summarize
 from ..files import output_folder, user_path, write_json, write_text
 from ..judge.judges import offline_judge
 from ..judge.store import VerdictStore, pair_hash
@@ -58,7 +62,7 @@ from ..runs import versions
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table, visible
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #f02d36c3
+# %% ../../nbs/assurance/04_reproduce.ipynb #3662cd08
 EQUAL, CLOSE, DIFFERS, NOT = "equal", "within tolerance", "differs", "not reproducible"
 TOLERANCE = 1e-9
 
@@ -125,7 +129,7 @@ def _same_argen(record: dict) -> bool:
     return not _changed_versions(record, ["argen"])
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #cc57a0ad
+# %% ../../nbs/assurance/04_reproduce.ipynb #1fe283b2
 @dataclass
 class Source:
     "What is to be reproduced"
@@ -165,8 +169,8 @@ def _from_folder(folder: Path) -> Source:
     )
     comparison = None
     if (folder / "comparison.json").is_file():
-        comparison = without_places(read_json_file(folder / "comparison.json"))
-    results = {path: _read_clean(path) for path in paths}
+        comparison = read_json_file(folder / "comparison.json")
+    results = {path: read_evaluation(path) for path in paths}
     order = _order(comparison, results)
     return Source(
         name=folder.name,
@@ -192,7 +196,7 @@ def _source(source: str | Path | Bundle) -> Source:
     return _from_folder(path) if path.is_dir() else _from_bundle(open_bundle(path))
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #7d974d1e
+# %% ../../nbs/assurance/04_reproduce.ipynb #2fd4fdd9
 _DECIDING = ("python", "torch", "transformers", "peft")
 
 
@@ -248,7 +252,7 @@ def _why_other(config: dict) -> tuple[str, str]:
     return DIFFERS, "same versions, another text"
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #c40811f7
+# %% ../../nbs/assurance/04_reproduce.ipynb #b640c09b
 def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]:
     "A model's responses, asked for again"
     part, config = f"{label}: responses", result.config
@@ -280,7 +284,7 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
         yield _number(part, f"response {number}", one, text, **other)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #45c96449
+# %% ../../nbs/assurance/04_reproduce.ipynb #74c661ab
 _JUDGED = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
 
 
@@ -366,7 +370,7 @@ _SCORED = [
     "scope_penalty_factor",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #723a64bc
+# %% ../../nbs/assurance/04_reproduce.ipynb #d936214c
 _ELSEWHERE = ("versions", "people", "repeated", "failed", "evaluation_config")
 
 
@@ -395,7 +399,9 @@ def _comparison(source: Source) -> Iterator[Number]:
     names = ("level", "n_resamples", "seed", "by")
     how = {name: settings[name] for name in names if name in settings}
     again = compare(source.results, policy=policy, plan=source.plan, **how)
-    found = without_places(again.row())
+    found, said = again.row(), again.headline()
+    if source.sha256 is not None:  # A bundle
+        found, said = without_places(found), without_places(said)
     then, now = (_without(row, _ELSEWHERE) for row in (recorded, found))
     yield from _numbers(part, then, now, complete=_same_argen(recorded))
     for name in ("people", "repeated"):
@@ -403,11 +409,10 @@ def _comparison(source: Source) -> Iterator[Number]:
             why = "labels and repeated runs are in neither bundle nor folder"
             yield Number(part, name, state=NOT, why=why)
     if source.headline is not None:
-        headline = without_places(again.headline())
-        yield _number("headline", "text", source.headline, headline)
+        yield _number("headline", "text", source.headline, said)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #2dd1c334
+# %% ../../nbs/assurance/04_reproduce.ipynb #68f83243
 @dataclass(repr=False)
 class Reproduction:
     "What became of each number of a study"
@@ -447,7 +452,7 @@ class Reproduction:
         }
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #3bc1251b
+# %% ../../nbs/assurance/04_reproduce.ipynb #bb35b445
 _SHOWN = 20  # Numbers that differ, in the text
 
 
@@ -502,7 +507,7 @@ def save(
     return write_text(folder / "reproduction.md", f"{self._repr_markdown_()}\n")
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #4bb495f6
+# %% ../../nbs/assurance/04_reproduce.ipynb #1b189f0f
 def reproduce(
     source: str | Path | Bundle,  # Folder of a run, or a bundle
     output_dir: str | Path | None = None,  # New folder for what is run; `None`: none
