@@ -15,7 +15,7 @@ __all__ = [
     "write_bundle",
 ]
 
-# %% ../../nbs/assurance/03_bundles.ipynb #0abe6aa8
+# %% ../../nbs/assurance/03_bundles.ipynb #6a312974
 import hashlib
 import json
 import os
@@ -58,7 +58,7 @@ from ..records import content_hash, scenario_from_row
 from ..runs import now, versions
 from ..tables import escape_markdown, markdown_table
 
-# %% ../../nbs/assurance/03_bundles.ipynb #4a62a574
+# %% ../../nbs/assurance/03_bundles.ipynb #11c97c56
 _TEXTS = {  # Fields with data, whose every letter counts
     "content",
     "criteria",
@@ -97,7 +97,7 @@ def without_places(
     return value
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #1fff8a34
+# %% ../../nbs/assurance/03_bundles.ipynb #383db193
 _SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 
 
@@ -132,7 +132,7 @@ def environment_lock() -> str:
     return "\n".join(lines) + "\n"
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #959d78c8
+# %% ../../nbs/assurance/03_bundles.ipynb #6e1fa0e2
 _ABOUT = "bundle.json"
 _PARTS = {  # Ending of a file's name → what it holds
     "result.json": "a result: responses, verdicts and scores, row by row",
@@ -170,7 +170,7 @@ def asked_scenarios(
     return found
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #6c382a9f
+# %% ../../nbs/assurance/03_bundles.ipynb #16e950d7
 def _run_manifest(path: Path) -> dict | None:
     "The manifest of the run that wrote a result; `None` without one"
     for folder in (path.parent, path.parent.parent):
@@ -193,6 +193,7 @@ def _card(config: dict) -> dict[str, bytes]:
     return {}
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #cb1e45b5
 def _json_bytes(value) -> bytes:
     "A value as a JSON file"
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
@@ -215,7 +216,7 @@ def _result_members(evaluation: Evaluation, source: Path | None) -> dict[str, by
     return members
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #9e9bc442
+# %% ../../nbs/assurance/03_bundles.ipynb #93c0f3a3
 def _read_clean(item) -> Evaluation:
     "A result without folders of the machine"
     if isinstance(item, (str, Path)):
@@ -243,6 +244,7 @@ def _plan_bytes(plan: str | Path) -> bytes:
     return data
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #5e468092
 def _members(items: list, plan) -> dict[str, bytes]:
     "All files of a bundle but its list"
     results = [_read_clean(item) for item in items]
@@ -265,7 +267,7 @@ def _members(items: list, plan) -> dict[str, bytes]:
     return members
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #d1e7c989
+# %% ../../nbs/assurance/03_bundles.ipynb #fb2d58b5
 def write_bundle(
     results: Iterable,  # Result files, or `Evaluation`s; the first is the baseline
     path: str | Path,  # Such as 'bundle.zip'
@@ -291,7 +293,7 @@ def write_bundle(
     return open_bundle(path)
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #b03f53fa
+# %% ../../nbs/assurance/03_bundles.ipynb #47ad9e47
 _MOST_BYTES = 4 * 2**30  # Of all files of a bundle together
 
 
@@ -312,6 +314,7 @@ def _check_names(path, entries: list, listed: dict):
         require(name in names, f"{path}: {name} is missing; get the bundle anew")
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #0125f3d4
 def _listed(path, archive) -> dict:
     "What a bundle says of itself; `InputError` when it isn't one"
     entry = archive.NameToInfo.get(_ABOUT)
@@ -337,7 +340,7 @@ def _is_listing(value) -> bool:
     )
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #0869d3c8
+# %% ../../nbs/assurance/03_bundles.ipynb #3fb1fda1
 def _checked(path, archive, listed) -> dict[str, bytes]:
     "The files of a bundle; `InputError` for one that isn't as listed"
     entries = archive.infolist()
@@ -356,6 +359,7 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
     return found
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #78d3920d
 def open_bundle(
     path: str | Path,  # A zip of `argen report --bundle`
 ) -> "Bundle":  # `InputError` for one that is damaged, or was changed
@@ -382,7 +386,7 @@ def open_bundle(
     return Bundle(path, about, files, digest)
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #681d82b9
+# %% ../../nbs/assurance/03_bundles.ipynb #4a32be17
 @dataclass(repr=False)
 class Bundle:
     "A bundle that was checked"
@@ -418,13 +422,6 @@ class Bundle:
             path.write_bytes(self.files["plan.json"])
             return read_study_plan(path)
 
-    def json(self, name: str):  # `None` where there is no such file
-        "The content of one of its JSON files"
-        return read_json_bytes(self.files[name]) if name in self.files else None
-
-    def __repr__(self):
-        return f"Bundle({self.path.name}, {len(self.files)} files, {self.sha256[:16]})"
-
 
 def _number(name: str) -> int:
     "The number in the name of a result's folder"
@@ -432,7 +429,22 @@ def _number(name: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #ee706632
+# %% ../../nbs/assurance/03_bundles.ipynb #96ef19a3
+@patch
+def read_json(
+    self: Bundle,
+    name: str,  # Of one of its files
+):  # `None` where there is no such file
+    "The content of a JSON file"
+    return read_json_bytes(self.files[name]) if name in self.files else None
+
+
+@patch
+def __repr__(self: Bundle):
+    return f"Bundle({self.path.name}, {len(self.files)} files, {self.sha256[:16]})"
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #b4e09dcd
 @patch
 def extract(
     self: Bundle,

@@ -15,7 +15,7 @@ __all__ = [
     "run_rego_tests",
 ]
 
-# %% ../../nbs/assurance/02_rego.ipynb #27a24ce5
+# %% ../../nbs/assurance/02_rego.ipynb #668792f3
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ from ..records import PRINCIPLES, SCOPES, TIERS, VERDICT_FIELDS
 from ..tables import escape_markdown, markdown_table
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #ea4d46f9
+# %% ../../nbs/assurance/02_rego.ipynb #180fdb4c
 @dataclass(frozen=True)
 class PolicyRule:
     "One thing that a policy marks down, or calls a violation"
@@ -70,7 +70,7 @@ def _best_row(**changes) -> dict:
     return _BEST | dict.fromkeys(_SHARES, 1.0) | changes
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #bd554510
+# %% ../../nbs/assurance/02_rego.ipynb #90e3f9ce
 def _quoted(name: str, value: str) -> str:
     "A line of Rego: a field has this value"
     return f"input.{name} == {json.dumps(value)}"
@@ -104,7 +104,7 @@ def _referral_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #454f23e7
+# %% ../../nbs/assurance/02_rego.ipynb #78eb1039
 def _scope_rules(policy) -> Iterator[PolicyRule]:
     "Scopes of a response that cost something"
     for (asked, reached), factor in policy.scope_factors.items():
@@ -147,7 +147,7 @@ def _harm_rules(policy) -> Iterator[PolicyRule]:
         )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #8cf3bdbd
+# %% ../../nbs/assurance/02_rego.ipynb #4986990e
 def _low_rules(policy) -> Iterator[PolicyRule]:
     "Scores that are a violation"
     told = f"under {policy.violation_below:g} is a violation"
@@ -171,6 +171,7 @@ def _low_rules(policy) -> Iterator[PolicyRule]:
             yield PolicyRule(rule, sentence, conditions[principle], breach)
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #821410b7
 def policy_rules(
     policy: Policy,
 ) -> list[PolicyRule]:
@@ -181,7 +182,7 @@ def policy_rules(
     return found
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #7efa64e0
+# %% ../../nbs/assurance/02_rego.ipynb #716d67b5
 _VALUES = {  # Ablation → principle → its score before caps, in Rego
     "full": {
         "ahimsa": "ahimsa_raw * ahimsa_penalty_factor",
@@ -206,6 +207,7 @@ def _combined(policy) -> str | None:
     return f"({' + '.join(terms)}) / {sum(weights.values())}"
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #29c72d9a
 def _factors(policy) -> dict:
     "Tables of factors, as the template takes them"
     by_strength = partial(_by_word, _STRENGTHS, referral_factor, policy)
@@ -226,7 +228,7 @@ def _by_word(words, factor, policy, label) -> dict:
     return {word: factor(label, word, policy) for word in words}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #d2a16148
+# %% ../../nbs/assurance/02_rego.ipynb #c8158df9
 def _json(value) -> str:
     "A value as JSON, which is Rego too, its parts on lines of their own"
     if isinstance(value, dict) and len(value) > 1:
@@ -249,6 +251,7 @@ def _render(template: str, **values) -> str:
     return environment.from_string(source.read_text(encoding="utf-8")).render(values)
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #3feb6d9a
 @patch
 def to_rego(
     self: Policy,
@@ -274,7 +277,7 @@ def to_rego(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #2fff080c
+# %% ../../nbs/assurance/02_rego.ipynb #966a8ef2
 _FIELDS = [
     *[f"{name}_score" for name in (*PRINCIPLES, "combined")],
     *[f"{name}_violation" for name in PRINCIPLES],
@@ -312,7 +315,7 @@ def _read_output(output) -> dict:
     return {name: value for name, values in found.items() for value in values}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #62905f69
+# %% ../../nbs/assurance/02_rego.ipynb #c8472a5f
 _READ = [*_BEST, *_SHARES]  # Fields of a row that a policy reads
 
 
@@ -329,7 +332,7 @@ def run_rego(
         yield _read_output(interpreter.query_bundle(compiled))
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #604659a8
+# %% ../../nbs/assurance/02_rego.ipynb #29334b28
 _CLOSE = 1e-9  # Numbers nearer than this are equal
 
 
@@ -365,6 +368,7 @@ class RegoCheck:
         return f"Policy {name}, {self.n:,} rows: {told}\n\n{table}"
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #00147b74
 def _python_fields(row, policy) -> dict | None:
     "What Python makes of a row, without what is missing; `None` for a bad value"
     try:
@@ -375,7 +379,7 @@ def _python_fields(row, policy) -> dict | None:
     return {name: value for name, value in found.items() if value is not None}
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #2500ae65
+# %% ../../nbs/assurance/02_rego.ipynb #d547fd86
 def _differs(one, other) -> bool:
     "Are two values of a field not the same?"
     numbers = [value for value in (one, other) if type(value) in (int, float)]
@@ -407,6 +411,7 @@ def _note_differences(check: RegoCheck, place: str, expected, found, threshold):
             check.largest = max(check.largest, abs(one - other))
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #5417209b
 def check_rego(
     policy: Policy,
     rows: Iterable[Mapping],  # Rows of a result, or others with their fields
@@ -424,7 +429,7 @@ def check_rego(
     return check
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #9b7866c4
+# %% ../../nbs/assurance/02_rego.ipynb #4880cf9e
 def _lacking(policy) -> Iterator[dict]:
     "Rows in which something is missing"
     best = _best_row(response_scope="S2")
@@ -460,7 +465,7 @@ def rego_tests(
     )
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #c15f643f
+# %% ../../nbs/assurance/02_rego.ipynb #adedfdf2
 def run_rego_tests(
     policy: Policy,
     text: str | None = None,  # Another text to test; `None`: what `to_rego` writes
@@ -485,7 +490,7 @@ def save_rego(
     return write_text(path, self.to_rego())
 
 
-# %% ../../nbs/assurance/02_rego.ipynb #715f2745
+# %% ../../nbs/assurance/02_rego.ipynb #4110d1b4
 def export_policy(
     policy: Policy | str | Path,  # A name, a YAML file, or a policy
     rego: str | Path | None = None,  # Where its Rego goes; tests beside it

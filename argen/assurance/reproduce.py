@@ -17,7 +17,7 @@ __all__ = [
     "reproduce",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #85c209fe
+# %% ../../nbs/assurance/04_reproduce.ipynb #2c680968
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -62,7 +62,7 @@ from ..runs import versions
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table, visible
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #3662cd08
+# %% ../../nbs/assurance/04_reproduce.ipynb #57ccbc48
 EQUAL, CLOSE, DIFFERS, NOT = "equal", "within tolerance", "differs", "not reproducible"
 TOLERANCE = 1e-9
 
@@ -98,6 +98,7 @@ def _number(part, name, recorded, found, *, why="", otherwise=DIFFERS) -> Number
     return Number(part, name, recorded, found, state)
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #5e4ae280
 def _flat(value, path: str = "") -> dict:
     "Place → each single value of a JSON value"
     if isinstance(value, dict):
@@ -129,7 +130,7 @@ def _same_argen(record: dict) -> bool:
     return not _changed_versions(record, ["argen"])
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #1fe283b2
+# %% ../../nbs/assurance/04_reproduce.ipynb #c8a0bd5c
 @dataclass
 class Source:
     "What is to be reproduced"
@@ -145,19 +146,20 @@ class Source:
 
 def _from_bundle(bundle: Bundle) -> Source:
     "What a bundle holds"
-    manifests = [bundle.json(f"{name}/manifest.json") for name in bundle.folders]
+    manifests = [bundle.read_json(f"{name}/manifest.json") for name in bundle.folders]
     headline = bundle.files.get("headline.md", b"").decode()
     return Source(
         name=bundle.path.name,
         results=bundle.results,
         manifests=manifests,
-        comparison=bundle.json("comparison.json"),
+        comparison=bundle.read_json("comparison.json"),
         headline=headline.removesuffix("\n") or None,
         plan=bundle.plan,
         sha256=bundle.sha256,
     )
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #a44f1001
 def _from_folder(folder: Path) -> Source:
     "What a run's folder holds"
     own = folder / "evaluation.json"
@@ -196,7 +198,7 @@ def _source(source: str | Path | Bundle) -> Source:
     return _from_folder(path) if path.is_dir() else _from_bundle(open_bundle(path))
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #2fd4fdd9
+# %% ../../nbs/assurance/04_reproduce.ipynb #2be13183
 _DECIDING = ("python", "torch", "transformers", "peft")
 
 
@@ -238,6 +240,7 @@ def _asking(config: dict) -> GenerationSettings:
     )
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #9511154f
 def _why_other(config: dict) -> tuple[str, str]:
     "What a response that differs is, and why"
     import torch
@@ -252,7 +255,7 @@ def _why_other(config: dict) -> tuple[str, str]:
     return DIFFERS, "same versions, another text"
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #b640c09b
+# %% ../../nbs/assurance/04_reproduce.ipynb #b74dad1c
 def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]:
     "A model's responses, asked for again"
     part, config = f"{label}: responses", result.config
@@ -284,7 +287,7 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
         yield _number(part, f"response {number}", one, text, **other)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #74c661ab
+# %% ../../nbs/assurance/04_reproduce.ipynb #4221e540
 _JUDGED = [name for kinds in VERDICT_FIELDS.values() for name in kinds]
 
 
@@ -309,6 +312,7 @@ def _verdicts(label, result, store) -> Iterator[Number]:
             yield _number(part, f"row {number}: {name}", row.get(name), found, **other)
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #181bb9db
 def _stored_verdicts(part, result, store) -> Iterator[Number]:
     "A service's verdicts, from a store of them"
     hashes = [pair_hash(s.transcript, response.text) for s, response in _pairs(result)]
@@ -344,6 +348,7 @@ def _open_store(path: str | Path | None) -> VerdictStore | None:
     return VerdictStore(path)
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #31ca74dd
 def _scores(label, result) -> Iterator[Number]:
     "A result's scores and summary, from its verdicts"
     policy = recorded_policy(result.config)
@@ -370,7 +375,7 @@ _SCORED = [
     "scope_penalty_factor",
 ]
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #d936214c
+# %% ../../nbs/assurance/04_reproduce.ipynb #6a85f7d4
 _ELSEWHERE = ("versions", "people", "repeated", "failed", "evaluation_config")
 
 
@@ -412,7 +417,7 @@ def _comparison(source: Source) -> Iterator[Number]:
         yield _number("headline", "text", source.headline, said)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #68f83243
+# %% ../../nbs/assurance/04_reproduce.ipynb #33388cbc
 @dataclass(repr=False)
 class Reproduction:
     "What became of each number of a study"
@@ -452,7 +457,7 @@ class Reproduction:
         }
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #bb35b445
+# %% ../../nbs/assurance/04_reproduce.ipynb #67d7f37f
 _SHOWN = 20  # Numbers that differ, in the text
 
 
@@ -475,6 +480,7 @@ def _part_rows(numbers) -> list[list]:
 _STATES = (EQUAL, CLOSE, DIFFERS, NOT)
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #1b9e0866
 @patch
 def _repr_markdown_(self: Reproduction):
     table = markdown_table(
@@ -507,7 +513,7 @@ def save(
     return write_text(folder / "reproduction.md", f"{self._repr_markdown_()}\n")
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #1b189f0f
+# %% ../../nbs/assurance/04_reproduce.ipynb #1cf3d4cc
 def reproduce(
     source: str | Path | Bundle,  # Folder of a run, or a bundle
     output_dir: str | Path | None = None,  # New folder for what is run; `None`: none
