@@ -9,6 +9,9 @@ import os
 # PyTorch is loaded; a value that is set already stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from .assurance.bundles import open_bundle
+from .assurance.rego import check_rego
+from .assurance.reproduce import reproduce
 from .auditing.audit import audit
 from .comparison.comparing import Comparison, compare
 from .comparison.launch import compare_models
@@ -44,6 +47,7 @@ __all__ = [
     "Verdict",
     "audit",
     "chat",
+    "check_rego",
     "compare",
     "compare_models",
     "evaluate",
@@ -52,10 +56,12 @@ __all__ = [
     "healthbench",
     "label",
     "make_judge",
+    "open_bundle",
     "process",
     "read_evaluation",
     "read_policy",
     "read_scenarios",
+    "reproduce",
     "score",
     "train",
 ]

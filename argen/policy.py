@@ -450,7 +450,7 @@ def _capped(part: _Principle, cap: float | None, policy) -> _Principle:
     if cap is None:
         return _Principle(factor=part.factor)
     score = min(part.score, cap)
-    violation = part.violation or _is_low(score, policy)
+    violation = _is_low(score, policy) or part.violation  # Unknown stays unknown
     return _Principle(score, part.factor, violation)
 
 

@@ -1746,8 +1746,14 @@ def _add_report_options(parser):
     group.add_argument(
         "--checklist",
         choices=list(CHECKLISTS),
-        required=True,
+        default=argparse.SUPPRESS,
         help="which reporting checklist to fill",
+    )
+    group.add_argument(
+        "--bundle",
+        metavar="FILE.zip",
+        default=argparse.SUPPRESS,
+        help="pack the results and all they rest on into one file",
     )
     group.add_argument(
         "--plan",
@@ -1767,9 +1773,36 @@ def _add_report_options(parser):
 
 def _report(arguments, progress):
     "Run `argen report`"
+    _check_outputs(arguments)
+    if not _given(arguments, ["checklist", "bundle"]):
+        raise InputError(
+            "`checklist`: name one to fill, such as tripod-llm, or give a `bundle` to "
+            "write"
+        )
+    if not hasattr(arguments, "checklist"):
+        reason = "it is for the `checklist`; name one too"
+        _refuse(arguments, ["output_dir"], reason)
+    said = []
+    if hasattr(arguments, "bundle"):
+        said.append(_bundle(arguments))
+    if hasattr(arguments, "checklist"):
+        said.append(_fill_checklist(arguments))
+    return Result("\n\n".join(said))
+
+
+def _bundle(arguments):
+    "Pack results; returns what to say"
+    from argen.assurance.bundles import write_bundle
+
+    plan = _given(arguments, ["plan"])
+    bundle = write_bundle(arguments.results, arguments.bundle, **plan)
+    return f"{bundle._repr_markdown_()}\n\nBundle: {bundle.path}"
+
+
+def _fill_checklist(arguments):
+    "Fill a checklist; returns what to say"
     from argen.assurance.checklist import checklist
 
-    _check_outputs(arguments)
     filled = checklist(
         arguments.results, arguments.checklist, **_given(arguments, ["plan"])
     )
@@ -1777,7 +1810,70 @@ def _report(arguments, progress):
     folder = folder or _dated(f"report-{arguments.checklist}")
     with hold(folder, "argen report"):
         page = filled.save(folder)
-    return Result(f"{filled!r}\n\nReport: {page}")
+    return f"{filled!r}\n\nReport: {page}"
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #10827c44
+_REPRODUCE = ["output_dir", "ask", "store"]
+
+
+def _add_reproduce_options(parser):
+    "Options of `argen reproduce`"
+    from argen.assurance.reproduce import reproduce
+
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a run's folder, or a bundle of `argen report --bundle`",
+    )
+    add_options(
+        parser,
+        "how",
+        reproduce,
+        _REPRODUCE,
+        output_dir={
+            "metavar": "DIR",
+            "help": "new folder for what is run, and for a list of all numbers",
+        },
+        ask={"flag": "--no-ask", "help": "don't ask models that run here again"},
+        store={"metavar": "FILE"},
+    )
+
+
+def _reproduce(arguments, progress):
+    "Run `argen reproduce`"
+    from argen.assurance.reproduce import reproduce
+
+    _check_outputs(arguments)
+    found = reproduce(
+        arguments.source, progress=progress, **_given(arguments, _REPRODUCE)
+    )
+    text = found._repr_markdown_()
+    if hasattr(arguments, "output_dir"):
+        text += f"\n\nAll numbers: {arguments.output_dir / 'reproduction.json'}"
+    return Result(text, code=found.exit_code)
+
+
+def _add_policy_command_options(parser):
+    "Options of `argen policy`"
+    from argen.assurance.rego import export_policy
+
+    parser.add_argument(
+        "policy", metavar="POLICY", help="published, strict, or a YAML file"
+    )
+    changes = {"metavar": "FILE.rego"}
+    add_options(parser, "what to write", export_policy, ["rego"], rego=changes)
+
+
+def _show_policy(arguments, progress):
+    "Run `argen policy`"
+    from argen.assurance.rego import export_policy
+
+    rego = _given(arguments, ["rego"])
+    text = export_policy(arguments.policy, **rego)._repr_markdown_()
+    if rego:
+        text += f"\n\nRego: {rego['rego']}, and its tests beside it"
+    return Result(text)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #67a3a8b8
@@ -1937,7 +2033,19 @@ COMMANDS = {
         _add_report_options,
         _report,
         replaces=None,
-        help="fill a reporting checklist from results",
+        help="fill a reporting checklist, or bundle results with all they rest on",
+    ),
+    "reproduce": Command(
+        _add_reproduce_options,
+        _reproduce,
+        replaces=None,
+        help="run again what can be run here, and compare number by number",
+    ),
+    "policy": Command(
+        _add_policy_command_options,
+        _show_policy,
+        replaces=None,
+        help="show a policy, or write it as Rego",
     ),
     "gate": Command(
         _add_gate_options,
