@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/publishing/inspect_logs.html.md"""
 # %% auto #0
 __all__ = ["ImportedLog", "import_inspect", "inspect_log", "write_inspect_log"]
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #b20caab6
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #9f966ca2
 import re
 import zipfile
 from collections import Counter
@@ -40,12 +40,13 @@ from ..evaluation.responses import check_rows
 from ..evaluation.results import Evaluation, response_row
 from ..files import output_file, output_folder, user_path, write_json, write_whole
 from ..models.messages import conversation
+from ..models.names import SERVICES
 from ..runs import now
 from ..settings import SYSTEM_PROMPTS
 from ..tables import escape_markdown
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #4c3c638a
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #477eda47
 def _inspect_ai(task):
     "The package `inspect_ai`; `InputError` where it isn't installed"
     try:
@@ -60,7 +61,7 @@ def _inspect_ai(task):
     return inspect_ai
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #e779ff4f
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #868e7489
 _STOPS = {  # What argen says of a response's end → inspect_ai
     "stop": "stop",
     "length": "max_tokens",
@@ -95,30 +96,35 @@ def _asked(row, system_prompt):
 
 def _output(row, model):
     "What the model responded; without choices where there is no response"
+    from inspect_ai.model import ModelOutput
+
+    end = row.get("finish_reason")
+    output = ModelOutput(model=model, usage=_usage(row))
+    output.metadata = {"finish_reason": end} if end else None
+    if row.get("error"):
+        output.error = str(row["error"])
+        return output
+    output.choices = [_choice(row, model)]
+    output.completion = row.get("response") or ""
+    return output
+
+
+def _choice(row, model):
+    "A response, with its reasoning before it"
     from inspect_ai.model import (
         ChatCompletionChoice,
         ChatMessageAssistant,
         ContentReasoning,
         ContentText,
-        ModelOutput,
     )
 
-    if row.get("error"):
-        return ModelOutput(model=model, error=str(row["error"]))
-    text, reasoning = row.get("response") or "", row.get("response_reasoning")
-    content = text
-    if reasoning:
-        content = [ContentReasoning(reasoning=reasoning), ContentText(text=text)]
-    end = row.get("finish_reason")
-    choice = ChatCompletionChoice(
+    content = row.get("response") or ""
+    if row.get("response_reasoning"):
+        thought = ContentReasoning(reasoning=row["response_reasoning"])
+        content = [thought, ContentText(text=content)]
+    return ChatCompletionChoice(
         message=ChatMessageAssistant(content=content, model=model, source="generate"),
-        stop_reason=_STOPS.get(end, "unknown"),
-    )
-    return ModelOutput(
-        model=model,
-        choices=[choice],
-        usage=_usage(row),
-        metadata={"finish_reason": end} if end else None,
+        stop_reason=_STOPS.get(row.get("finish_reason"), "unknown"),
     )
 
 
@@ -137,7 +143,7 @@ def _usage(row):
     )
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #4020f6f6
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #2deda947
 _FACTORS = {"ahimsa": ["ahimsa_penalty_factor"], "dharma": ["scope_penalty_factor"]}
 
 
@@ -164,12 +170,13 @@ def _score(row, measure):
     is_whole = measure.principle is None
     return Score(
         value=value,
+        answer=row.get("response") if is_whole else None,
         explanation=row.get("reasoning") if is_whole else None,
         metadata=_details(row, measure),
     )
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #f001de67
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #a59251dc
 def _sample_ids(rows):
     "An id for each row, which no other row of the same epoch has"
     hashes = [row.get("prompt_hash") or prompt_hash(row_prompt(row)) for row in rows]
@@ -206,11 +213,12 @@ def _sample(row, number, evaluation):
         output=output,
         scores={m.name: _score(row, m) for m in result_measures(evaluation)},
         metadata=_about(row),
+        model_usage={model: output.usage} if output.usage else {},
         error=error,
     )
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #31444cda
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #920587c2
 _ENDS = {"mean": "mean", "low": "ci_lower", "high": "ci_upper"}
 
 
@@ -260,7 +268,7 @@ def _results(evaluation):
     )
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #ffaec2a0
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #24eb9898
 def _when(evaluation):
     "When a result was made; now, where it doesn't say"
     try:
@@ -319,7 +327,7 @@ def inspect_log(
     )
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #665e7bc0
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #4952b164
 def write_inspect_log(
     evaluation: Evaluation,
     output_dir: str | Path,  # Folder for the log, such as one that `inspect view` shows
@@ -337,7 +345,7 @@ def write_inspect_log(
     return path
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #d9cfc668
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #f3c6193b
 _MOST_BYTES = 2**31  # Of a log, unpacked
 _UNREAD = {"events", "events_data", "store", "timelines"}  # Fields of a sample
 
@@ -377,16 +385,24 @@ def _read_log(path):
             "check the file, or upgrade inspect_ai"
         ) from None
     require(log.samples, f"{path}: a log without samples; nothing to import")
+    asked = [str(name) for name in log.eval.dataset.sample_ids or ()]
+    places = {name: place for place, name in enumerate(asked)}
+    log.samples.sort(key=lambda one: (places.get(str(one.id), len(places)), one.epoch))
     return log
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #f193ed16
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #b54fb2e9
+def _thought(part):
+    "What reasoning says; a service may give no more than its summary"
+    return part.summary if part.redacted else part.reasoning
+
+
 def _words(message):
     "Text and reasoning of a message"
     if isinstance(message.content, str):
         return message.content, None
     texts = [part.text for part in message.content if part.type == "text"]
-    thoughts = [part.text for part in message.content if part.type == "reasoning"]
+    thoughts = [_thought(part) for part in message.content if part.type == "reasoning"]
     return "\n".join(texts), "\n".join(filter(None, thoughts)) or None
 
 
@@ -432,7 +448,7 @@ def _instructions(sample):
     return text
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #5c66b239
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #d2ce175a
 def _missing_response(sample):
     "Why a sample has no response; `None` where it has one"
     output = sample.output
@@ -448,33 +464,38 @@ def _missing_response(sample):
 
 
 def _ending(output):
-    "How a response ended, in argen's words"
+    "How a response ended, in argen's words; `None` where nothing is known"
     kept = (output.metadata or {}).get("finish_reason")
     if isinstance(kept, str):
         return kept
-    reason = output.choices[0].stop_reason
+    reason = output.choices[0].stop_reason if output.choices else None
     return "length" if reason in ("max_tokens", "model_length") else reason
 
 
-def _response(sample, model):
+def _counts(usage):
+    "Tokens, as fields of a response; empty where they weren't counted"
+    if usage is None:
+        return {}
+    cached = (usage.input_tokens_cache_read, usage.input_tokens_cache_write)
+    return {
+        "prompt_tokens": usage.input_tokens + sum(filter(None, cached)),
+        "completion_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+
+
+def _response(sample):
     "The response of a sample; of several choices the first, as inspect_ai scores it"
+    output = sample.output
+    known = _counts(output.usage) | {"finish_reason": _ending(output)}
     error = _missing_response(sample)
     if error:
-        return Response("", model=model, error=error)
-    output = sample.output
+        return Response("", error=error, **known)
     text, reasoning = _words(output.choices[0].message)
-    response = Response(text, model=model, reasoning=reasoning)
-    response.finish_reason = _ending(output)
-    usage = output.usage
-    if usage is not None:
-        cached = (usage.input_tokens_cache_read, usage.input_tokens_cache_write)
-        response.prompt_tokens = usage.input_tokens + sum(filter(None, cached))
-        response.completion_tokens = usage.output_tokens
-        response.reasoning_tokens = usage.reasoning_tokens
-    return response
+    return Response(text, reasoning=reasoning, **known)
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #3920f582
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #4b44aaf3
 def _scenario(sample, place):
     "What a sample asks; tier and scope where its metadata has them"
     turns = _turns(sample)
@@ -495,15 +516,15 @@ def _is_single(value):
     return isinstance(value, (str, int, float, bool))
 
 
-def _row(sample, model, path):
+def _row(sample, path):
     "A sample as a row of responses"
     place = f"{path}: sample {str(sample.id)[:60]!r}"
     scenario = _scenario(sample, place)
-    row = response_row(scenario, _response(sample, model), sample.epoch - 1)
+    row = response_row(scenario, _response(sample), sample.epoch - 1)
     return row | {"extra": scenario.extra} if scenario.extra else row
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #a4be6839
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #de651eba
 def _named_prompt(texts):
     "What a result says of the system prompt that all samples share"
     if len(texts) != 1 or not max(texts):
@@ -517,11 +538,18 @@ def _named_prompt(texts):
     }
 
 
+def _model_name(log):
+    "The model's name, as argen has it"
+    provider, _, model = log.eval.model.partition("/")
+    service = "gemini" if provider == "google" else provider
+    return f"{service}:{model}" if service in SERVICES else log.eval.model
+
+
 def _log_config(log, path):
     "How a log's model was asked, as a result says it"
     asked = log.eval.model_generate_config
     return {
-        "model_name": log.eval.model,
+        "model_name": _model_name(log),
         "temperature": asked.temperature,
         "max_tokens": asked.max_tokens,
         "samples": log.eval.config.epochs or 1,
@@ -530,7 +558,7 @@ def _log_config(log, path):
     }
 
 
-# %% ../../nbs/publishing/03_inspect_logs.ipynb #f6c0475d
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #e5706422
 @dataclass
 class ImportedLog:
     "Responses that were taken from a log"
@@ -588,8 +616,8 @@ def import_inspect(
         f"`output`: {output} is the file to import; name another",
     )
     log = _read_log(path)
-    rows = [_row(sample, log.eval.model, path) for sample in log.samples]
+    rows = [_row(sample, path) for sample in log.samples]
     check_rows(rows, str(path))
     result = {"evaluation_config": _log_config(log, path), "individual_results": rows}
     write_json(output, result)
-    return ImportedLog(output, log.eval.model, rows, _oddities(log))
+    return ImportedLog(output, _model_name(log), rows, _oddities(log))

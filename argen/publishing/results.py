@@ -7,7 +7,7 @@ Docs: https://argen-dev.github.io/argen/publishing/results.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/publishing/02_results.ipynb #460bf92e
+# %% ../../nbs/publishing/02_results.ipynb #a5300381
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from .export import _write_results
 from .model_cards import check_dataset, eval_entries, read_training
 
 
-# %% ../../nbs/publishing/02_results.ipynb #656b6f95
+# %% ../../nbs/publishing/02_results.ipynb #859ce91f
 def read_result(
     path: str | Path,  # A result file, or the folder of an `argen evaluate`
 ) -> Evaluation:  # Raises `InputError` for what isn't one
@@ -51,7 +51,7 @@ def read_result(
     return read_evaluation(found)
 
 
-# %% ../../nbs/publishing/02_results.ipynb #65dd6bc3
+# %% ../../nbs/publishing/02_results.ipynb #cfa78634
 _FACTS = (
     "judge",
     "judge_answered_by",
@@ -83,10 +83,13 @@ def model_id(
 ) -> str:  # Such as 'openai/NAME'
     "What others call the model: service and name, or its short name"
     name = ModelName.parse(str(evaluation.config.get("model_name") or "model"))
-    return f"{name.service}/{name.model}" if name.is_remote else model_label(name.model)
+    if not name.is_remote:
+        return model_label(name.model)
+    provider = "google" if name.service == "gemini" else name.service
+    return f"{provider}/{name.model}"
 
 
-# %% ../../nbs/publishing/02_results.ipynb #7224b85d
+# %% ../../nbs/publishing/02_results.ipynb #28eeb391
 @dataclass(frozen=True)
 class Measure:
     "Something that a result has a value of for each response, and an average"
@@ -128,7 +131,7 @@ def result_measures(
     return list(_policy_measures())
 
 
-# %% ../../nbs/publishing/02_results.ipynb #0c71e119
+# %% ../../nbs/publishing/02_results.ipynb #2af393b2
 def result_summary(
     evaluation: Evaluation,
 ) -> dict:  # As `summary_metrics`, with `intervals`
@@ -156,7 +159,7 @@ def missing_reason(
     return "; ".join(sorted(_why_missing(row))) or f"no {measure.column} in the result"
 
 
-# %% ../../nbs/publishing/02_results.ipynb #11fa395a
+# %% ../../nbs/publishing/02_results.ipynb #19ad0a0e
 def _training_of(evaluation):
     "The run that made a result's model; `None` where it can't be seen"
     try:
