@@ -16,11 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from argen.publishing.results import (
+from argen.publishing.result_facts import (
     Measure,
     missing_reason,
     model_id,
-    result_facts,
+    public_facts,
     result_measures,
     result_summary,
 )
@@ -304,7 +304,7 @@ def _spec(evaluation, ids):
         model_generate_config=GenerateConfig(**sampling),
         config=EvalConfig(epochs=epochs),
         packages=config.get("versions") or {},
-        metadata=result_facts(evaluation),
+        metadata=public_facts(evaluation),
     )
 
 

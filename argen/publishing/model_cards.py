@@ -99,20 +99,26 @@ def _is_trained(training, text):
 
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #601edc90
+def hub_id(
+    name: str,  # A model's name, as a run or a result has it
+) -> str | None:  # `None` for a folder, a service, and the packaged model
+    "The Hugging Face id that a name is"
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    if "/" not in name or user_path(name).is_dir():
+        return None
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return name
+
+
 def base_id(
     training: Training,
 ) -> str | None:  # `None` for a folder, and for the packaged model
     "The Hugging Face id of the model that was trained"
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
-
-    base = training.settings["model"]
-    if "/" not in base or user_path(base).is_dir():
-        return None
-    try:
-        validate_repo_id(base)
-    except HFValidationError:
-        return None
-    return base
+    return hub_id(training.settings["model"])
 
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #4123519b
