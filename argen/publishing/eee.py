@@ -18,8 +18,7 @@ from argen.publishing.result_facts import (
     known_id,
     model_id,
     public_facts,
-    result_measures,
-    result_summary,
+    result_estimates,
 )
 
 from ..errors import require
@@ -27,6 +26,7 @@ from ..evaluation.results import Evaluation
 from ..files import output_folder, write_json
 from ..models.names import ModelName, file_name
 from ..records import content_hash
+from ..statistics.intervals import Estimate
 from .model_cards import check_dataset
 
 
@@ -68,19 +68,19 @@ def _source(evaluation, dataset):
 _METHODS = {False: "bootstrap over scenarios", True: "Wilson, by scenario"}
 
 
-def _score_details(measure: Measure, estimate):
+def _score_details(measure: Measure, estimate: Estimate):
     "A mean with its interval, and how many responses are behind it"
-    uncertainty = {"num_samples": estimate["n_scored"]}
-    if None not in (estimate["low"], estimate["high"]):
+    uncertainty = {"num_samples": estimate.n_scored}
+    if None not in (estimate.low, estimate.high):
         uncertainty["confidence_interval"] = {
-            "lower": estimate["low"],
-            "upper": estimate["high"],
-            "confidence_level": estimate.get("level", 0.95),
+            "lower": estimate.low,
+            "upper": estimate.high,
+            "confidence_level": estimate.level,
             "method": _METHODS[measure.is_rate],
         }
     return {
-        "score": estimate["mean"],
-        "details": {"num_missing": str(estimate["n_missing"])},
+        "score": estimate.mean,
+        "details": {"num_missing": str(estimate.n_missing)},
         "uncertainty": uncertainty,
     }
 
@@ -99,11 +99,15 @@ def _metric_config(measure: Measure, facts):
     }
 
 
+def _is_number(value):
+    return type(value) in (int, float)
+
+
 def _generation(evaluation):
     "How the model was asked"
     config = evaluation.config
     given = {name: config.get(name) for name in ("temperature", "max_tokens")}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if _is_number(value)}
     details = {
         "system_prompt": str(config.get("system_prompt_type")),
         "responses_to_each_scenario": str(config.get("samples") or 1),
@@ -120,11 +124,9 @@ def _as_text(value):
 def _entries(evaluation, dataset):
     "An entry for each measure that has a value"
     facts = {k: _as_text(v) for k, v in public_facts(evaluation).items()}
-    intervals = result_summary(evaluation)["intervals"]
     entries = []
-    for measure in result_measures(evaluation):
-        estimate = intervals.get(measure.estimate)
-        if estimate is None or estimate["mean"] is None:
+    for measure, estimate in result_estimates(evaluation).items():
+        if estimate.mean is None:
             continue
         entry = {
             "evaluation_result_id": measure.name,
@@ -191,5 +193,6 @@ def write_eee_record(
     identity = content_hash([evaluation.row(), dataset, organization])
     name = UUID(hex=identity * 2, version=4)
     developer, _, model = record["model_info"]["id"].partition("/")
-    place = folder / "data" / "argen" / file_name(developer) / file_name(model)
-    return write_json(place / f"{name}.json", record)
+    parts = [file_name(part).lstrip(".") or "model" for part in (developer, model)]
+    place = folder.joinpath("data", "argen", *parts, f"{name}.json")
+    return write_json(place, record)

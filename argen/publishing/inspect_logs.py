@@ -21,6 +21,7 @@ from argen.publishing.result_facts import (
     missing_reason,
     model_id,
     public_facts,
+    result_estimates,
     result_measures,
     result_summary,
 )
@@ -31,7 +32,6 @@ from argen.records import (
     Response,
     content_hash,
     prompt_hash,
-    row_prompt,
     scenario_from_row,
 )
 
@@ -43,6 +43,7 @@ from ..models.messages import conversation
 from ..models.names import SERVICES
 from ..runs import now
 from ..settings import SYSTEM_PROMPTS
+from ..statistics.intervals import Estimate
 from ..tables import escape_markdown
 
 
@@ -86,10 +87,10 @@ def _turn(turn):
     return kinds[turn["role"]](content=turn["content"])
 
 
-def _asked(row, system_prompt):
+def _asked(scenario, system_prompt):
     "What the model was sent, as messages"
-    turns = row.get("messages") or [{"role": "user", "content": row["prompt"]}]
-    if system_prompt:
+    turns = scenario.turns
+    if isinstance(system_prompt, str):
         turns = conversation(turns, system_prompt)
     return [_turn(turn) for turn in turns]
 
@@ -177,9 +178,9 @@ def _score(row, measure):
 
 
 # %% ../../nbs/publishing/03_inspect_logs.ipynb #a59251dc
-def _sample_ids(rows):
+def _sample_ids(rows, scenarios):
     "An id for each row, which no other row of the same epoch has"
-    hashes = [row.get("prompt_hash") or prompt_hash(row_prompt(row)) for row in rows]
+    hashes = [scenario.identity for scenario in scenarios]
     for ids in ([row.get("scenario_id") for row in rows], hashes):
         taken = {(str(i), row.get("sample")) for i, row in zip(ids, rows)}
         if None not in ids and len(taken) == len(rows):
@@ -193,21 +194,21 @@ def _about(row):
     return (row.get("extra") or {}) | labels
 
 
-def _sample(row, number, evaluation):
+def _sample(row, scenario, number, evaluation):
     "A row as a sample"
     from inspect_ai.log import EvalError, EvalSample
 
     model = model_id(evaluation)
-    asked = _asked(row, evaluation.config.get("system_prompt"))
+    asked = _asked(scenario, evaluation.config.get("system_prompt"))
     output = _output(row, model)
     error = None
     if output.error:
         error = EvalError(message=output.error, traceback="", traceback_ansi="")
-    turns = row.get("messages")
+    turns = scenario.messages
     return EvalSample(
         id=number,
         epoch=1 + (row.get("sample") or 0),
-        input=[_turn(turn) for turn in turns] if turns else row["prompt"],
+        input=[_turn(turn) for turn in turns] if turns else scenario.prompt,
         target="",
         messages=[*asked, *(choice.message for choice in output.choices)],
         output=output,
@@ -226,8 +227,8 @@ def _metrics(estimate, worst):
     "A mean, the ends of its interval, and the worst of several responses"
     from inspect_ai.log import EvalMetric
 
-    values = {name: estimate.get(key) for key, name in _ENDS.items()} | worst
-    about = {"level": estimate.get("level", 0.95), "by": "scenario"}
+    values = {name: getattr(estimate, key) for key, name in _ENDS.items()} | worst
+    about = {"level": estimate.level, "by": "scenario"}
     return {
         name: EvalMetric(name=name, value=value, params=about)
         for name, value in values.items()
@@ -235,19 +236,18 @@ def _metrics(estimate, worst):
     }
 
 
-def _average(measure: Measure, rows, summary):
+def _average(measure: Measure, estimate: Estimate, summary):
     "The average of a measure, with its interval and counts"
     from inspect_ai.log import EvalScore
 
     worst = summary.get("worst_at_k") or {}
-    lowest = {f"worst_at_{worst['k']}": worst.get(measure.column)} if worst else {}
-    n_scored = sum(row.get(measure.column) is not None for row in rows)
+    lowest = {f"worst_at_{worst.get('k')}": worst.get(measure.column)} if worst else {}
     return EvalScore(
         name=measure.name,
         scorer=measure.name,
-        scored_samples=n_scored,
-        unscored_samples=len(rows) - n_scored,
-        metrics=_metrics(summary["intervals"].get(measure.estimate) or {}, lowest),
+        scored_samples=estimate.n_scored,
+        unscored_samples=estimate.n_missing,
+        metrics=_metrics(estimate, lowest),
     )
 
 
@@ -260,10 +260,11 @@ def _results(evaluation):
 
     rows, summary = evaluation.rows, result_summary(evaluation)
     n_done = sum(not row.get("error") for row in rows)
+    averages = result_estimates(evaluation).items()
     return EvalResults(
         total_samples=len(rows),
         completed_samples=n_done,
-        scores=[_average(m, rows, summary) for m in result_measures(evaluation)],
+        scores=[_average(measure, found, summary) for measure, found in averages],
         metadata={name: summary[name] for name in _COUNTS if name in summary},
     )
 
@@ -315,15 +316,26 @@ def inspect_log(
     log = _inspect_ai("`to='inspect'`").log
     rows = evaluation.rows
     require(rows, f"{evaluation.name}: no rows in the result; nothing to export")
-    ids = _sample_ids(rows)
-    spec = _spec(evaluation, ids)
-    numbered = zip(rows, ids)
+    places = [f"{evaluation.name}: row {n}" for n in range(1, len(rows) + 1)]
+    scenarios = [scenario_from_row(row, place) for row, place in zip(rows, places)]
+    ids = _sample_ids(rows, scenarios)
+    try:
+        spec = _spec(evaluation, ids)
+    except ValueError as error:
+        fields = ", ".join(str(part) for part in str(error).splitlines()[1:2])
+        raise InputError(
+            f"{evaluation.name}: `evaluation_config` has a value that inspect_ai "
+            f"doesn't take ({fields or error}); correct it"
+        ) from None
     return log.EvalLog(
         status="success",
         eval=spec,
         results=_results(evaluation),
         stats=log.EvalStats(started_at=spec.created, completed_at=spec.created),
-        samples=[_sample(row, number, evaluation) for row, number in numbered],
+        samples=[
+            _sample(row, scenario, number, evaluation)
+            for row, scenario, number in zip(rows, scenarios, ids)
+        ],
     )
 
 
@@ -599,6 +611,7 @@ def _oddities(log):
             len(sample.output.choices) > 1
         )
         found["used tools; only the text at the end counts"] += _used_tools(sample)
+        found["stopped at a limit of the task"] += sample.limit is not None
     if log.status != "success":
         found[f"samples are there, and the log says “{log.status}”"] = len(log.samples)
     return +found

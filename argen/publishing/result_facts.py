@@ -24,6 +24,7 @@ from ..files import user_path
 from ..models.names import ModelName, model_label
 from ..records import VERDICT_FIELDS
 from ..rubrics.scoring import summarize_rubric
+from ..statistics.intervals import Estimate
 from .model_cards import hub_id
 
 
@@ -148,6 +149,27 @@ def result_summary(
         return evaluation.summary
     make = summarize_rubric if is_by_rubric(evaluation) else summarize
     return make(evaluation.rows)
+
+
+def result_estimates(
+    evaluation: Evaluation,
+) -> dict[Measure, Estimate]:
+    "The average of each measure, with its interval and counts"
+    intervals = result_summary(evaluation)["intervals"]
+    found = {}
+    for measure in result_measures(evaluation):
+        known = intervals.get(measure.estimate) or {}
+        column = [row.get(measure.column) for row in evaluation.rows]
+        n_missing = column.count(None)
+        found[measure] = Estimate(
+            mean=known.get("mean"),
+            low=known.get("low"),
+            high=known.get("high"),
+            n_scored=len(column) - n_missing,
+            n_missing=n_missing,
+            level=known.get("level") or 0.95,
+        )
+    return found
 
 
 def missing_reason(
