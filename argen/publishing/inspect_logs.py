@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from argen.publishing.result_facts import (
     Measure,
+    known_id,
     missing_reason,
     model_id,
     public_facts,
@@ -69,6 +70,12 @@ _STOPS = {  # What argen says of a response's end → inspect_ai
     "refusal": "content_filter",
     "content_filter": "content_filter",
 }
+
+
+def _provided(evaluation):
+    "The model as inspect_ai names it: its provider, and the provider's name for it"
+    known = known_id(evaluation)
+    return f"hf/{known}" if known else model_id(evaluation)
 
 
 def _turn(turn):
@@ -198,7 +205,7 @@ def _sample(row, scenario, number, evaluation):
     "A row as a sample"
     from inspect_ai.log import EvalError, EvalSample
 
-    model = model_id(evaluation)
+    model = _provided(evaluation)
     asked = _asked(scenario, evaluation.config.get("system_prompt"))
     output = _output(row, model)
     error = None
@@ -301,7 +308,7 @@ def _spec(evaluation, ids):
             samples=len(set(ids)),
             sample_ids=list(dict.fromkeys(ids)),
         ),
-        model=model_id(evaluation),
+        model=_provided(evaluation),
         model_generate_config=GenerateConfig(**sampling),
         config=EvalConfig(epochs=epochs),
         packages=config.get("versions") or {},
@@ -475,13 +482,16 @@ def _missing_response(sample):
     return None
 
 
+_ENDINGS = {"max_tokens": "length", "model_length": "length", "unknown": None}
+
+
 def _ending(output):
     "How a response ended, in argen's words; `None` where nothing is known"
     kept = (output.metadata or {}).get("finish_reason")
     if isinstance(kept, str):
         return kept
     reason = output.choices[0].stop_reason if output.choices else None
-    return "length" if reason in ("max_tokens", "model_length") else reason
+    return _ENDINGS.get(reason, reason)
 
 
 def _counts(usage):
@@ -553,6 +563,8 @@ def _named_prompt(texts):
 def _model_name(log):
     "The model's name, as argen has it"
     provider, _, model = log.eval.model.partition("/")
+    if provider == "hf":
+        return model
     service = "gemini" if provider == "google" else provider
     return f"{service}:{model}" if service in SERVICES else log.eval.model
 
