@@ -188,7 +188,9 @@ def _score(row, measure):
 def _sample_ids(rows, scenarios):
     "An id for each row, which no other row of the same epoch has"
     hashes = [scenario.identity for scenario in scenarios]
-    for ids in ([row.get("scenario_id") for row in rows], hashes):
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(hashes), 1)}
+    numbered = [numbers[name] for name in hashes]
+    for ids in ([row.get("scenario_id") for row in rows], numbered):
         taken = {(str(i), row.get("sample")) for i, row in zip(ids, rows)}
         if None not in ids and len(taken) == len(rows):
             return [i if type(i) is int else str(i) for i in ids]
@@ -392,11 +394,13 @@ def _log_format(path):
 def _read_log(path):
     "A log with its samples; `InputError` for what can't be read"
     library = _inspect_ai(f"{path}: a log")
-    kind = _log_format(path)
     try:
+        kind = _log_format(path)
         log = library.log.read_eval_log(
             path, resolve_attachments=True, format=kind, exclude_fields=_UNREAD
         )
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001  Whatever a broken file makes it raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
