@@ -2010,7 +2010,8 @@ def _add_export_options(parser):
     group.add_argument(
         "trained",
         metavar="RUN",
-        help="folder of a finished training; with --to, a result or its folder",
+        help="folder of a finished training; with --to, a result or its folder, or"
+        " scenarios",
     )
     add_options(
         parser,
@@ -2021,7 +2022,7 @@ def _add_export_options(parser):
             "choices": TARGETS,
             "default": None,
             "help": "take out a result, not a model: inspect (a log of inspect_ai), eee"
-            " (Every Eval Ever) or hub (.eval_results)",
+            " (Every Eval Ever) or hub (.eval_results); or the datasheet of scenarios",
         },
         organization={"metavar": "NAME"},
     )

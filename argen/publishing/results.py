@@ -1,4 +1,4 @@
-"""A result for the hub, inspect_ai or Every Eval Ever
+"""A result for the hub, inspect_ai or Every Eval Ever; scenarios with a datasheet
 
 Docs: https://argen-dev.github.io/argen/publishing/results.html.md"""
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import InputError, require
 from ..evaluation.results import Evaluation
 from ..files import output_folder
+from .datasheets import write_datasheet
 from .eee import write_eee_record
 from .export import _write_results
 from .inspect_logs import write_inspect_log
@@ -52,12 +53,13 @@ def write_hub_results(
 
 
 # %% ../../nbs/publishing/05_results.ipynb #13a4ca3c
-TARGETS = ("inspect", "eee", "hub")
+TARGETS = ("inspect", "eee", "hub", "datasheet")
 
 
 def export_result(
-    result: str | Path,  # A result file, or the folder of an `argen evaluate`
-    to: str,  # 'inspect', 'eee' or 'hub'
+    # A result file, or the folder of an `argen evaluate`; for 'datasheet' scenarios
+    result: str | Path,
+    to: str,  # 'inspect', 'eee', 'hub' or 'datasheet'
     output_dir: str | Path | None = None,  # By default `to` beside the result
     *,
     # What the result is on, on the hub: OWNER/NAME; 'hub' needs it, 'eee' may have it
@@ -68,15 +70,17 @@ def export_result(
     "Write a result for another tool"
     require(to in TARGETS, f"`to={to!r}`: is not one of {', '.join(TARGETS)}")
     require(
-        dataset is None or to != "inspect",
-        "`dataset`: a log of inspect_ai has no place for it; leave it out",
+        dataset is None or to in ("eee", "hub"),
+        f"`dataset`: `to={to!r}` has no place for it; leave it out",
     )
     require(
         organization is None or to == "eee",
         "`organization`: only a record of Every Eval Ever names it; leave it out",
     )
-    evaluation = read_result(result)
     folder = output_dir or _beside(result) / to
+    if to == "datasheet":
+        return write_datasheet(result, folder)
+    evaluation = read_result(result)
     if to == "inspect":
         return write_inspect_log(evaluation, folder)
     if to == "hub":
