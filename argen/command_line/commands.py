@@ -1448,6 +1448,28 @@ def _importing(kind):
     return add, run
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #b70998ed
+def _add_inspect_options(parser):
+    "Options of `argen import inspect`"
+    from argen.publishing.inspect_logs import import_inspect
+
+    group = parser.add_argument_group("input")
+    group.add_argument("path", metavar="FILE", help="a log, .eval or .json")
+    output = {
+        "metavar": "FILE.json",
+        "help": "responses to write; by default NAME.argen.json beside the log",
+    }
+    add_options(parser, "output", import_inspect, ["output"], output=output)
+
+
+def _import_inspect(arguments, progress):
+    "Run `argen import inspect`"
+    from argen.publishing.inspect_logs import import_inspect
+
+    imported = import_inspect(**_given(arguments, ["path", "output"]))
+    return Result(imported._repr_markdown_())
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #afa2a31f
 def _add_meta_options(parser):
     "Options of `argen import healthbench-meta`"
@@ -2074,23 +2096,53 @@ COMMANDS = {
         replaces=None,
         help="a table of prompts and criteria, as scenarios",
     ),
+    "import inspect": Command(
+        _add_inspect_options,
+        _import_inspect,
+        replaces=None,
+        help="responses of a log of inspect_ai, to be judged here",
+    ),
 }
 
 # %% ../../nbs/command_line/01_commands.ipynb #e700be7c
 _EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
+_OF_RESULTS = ["to", "organization"]
 
 
 def _add_export_options(parser):
     "Options of `argen export`"
     from argen.publishing.export import DTYPES, export_model
+    from argen.publishing.results import TARGETS, export_result
 
     group = parser.add_argument_group("input")
-    group.add_argument("trained", metavar="RUN", help="folder of a finished training")
+    group.add_argument(
+        "trained",
+        metavar="RUN",
+        help="folder of a finished training; with --to, a result or its folder, or"
+        " scenarios",
+    )
+    add_options(
+        parser,
+        "a result for another tool",
+        export_result,
+        _OF_RESULTS,
+        to={
+            "choices": TARGETS,
+            "default": None,
+            "help": "take out a result, not a model: inspect (a log of inspect_ai), eee"
+            " (Every Eval Ever) or hub (.eval_results); or the datasheet of scenarios",
+        },
+        organization={"metavar": "NAME"},
+    )
     add_options(
         parser,
         "what to write",
         export_model,
         [*_EXPORT, "push"],
+        output_dir={
+            "help": "where to; by default `export` in the run, and a folder named as"
+            " --to beside a result"
+        },
         dtype={"choices": DTYPES, "help": "of merged weights"},
         results={
             "metavar": "FILE",
@@ -2106,8 +2158,27 @@ def _export(arguments, progress):
     "Run `argen export`"
     from argen.publishing.export import export_model
 
+    if hasattr(arguments, "to"):
+        return _export_result(arguments)
+    _refuse(arguments, ["organization"], "it goes with `to`; leave it out")
     given = _given(arguments, [*_EXPORT, "push"])
     return Result(export_model(arguments.trained, **given)._repr_markdown_())
+
+
+_OF_MODELS = ["adapter", "dtype", "results", "system_prompt", "push"]
+
+
+def _export_result(arguments):
+    "Run `argen export RESULT --to …`"
+    from argen.publishing.results import export_result
+
+    _refuse(arguments, _OF_MODELS, "it is about a model; leave it out with `to`")
+    given = _given(arguments, [*_OF_RESULTS, "output_dir", "dataset"])
+    path = export_result(arguments.trained, **given)
+    text = f"Exported: {path}"
+    if arguments.to == "inspect":
+        text += f"\n\nNext: `inspect view --log-dir {path.parent}`"
+    return Result(text)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #10caa604
@@ -2237,7 +2308,7 @@ COMMANDS |= {
         _add_export_options,
         _export,
         replaces=None,
-        help="a trained model for other tools, with its card",
+        help="a trained model or a result for other tools",
     ),
     "chat": Command(
         _add_chat_options,

@@ -99,20 +99,26 @@ def _is_trained(training, text):
 
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #601edc90
+def hub_id(
+    name: str,  # A model's name, as a run or a result has it
+) -> str | None:  # `None` for a folder, a service, and the packaged model
+    "The Hugging Face id that a name is"
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    if "/" not in name or user_path(name).is_dir():
+        return None
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return name
+
+
 def base_id(
     training: Training,
 ) -> str | None:  # `None` for a folder, and for the packaged model
     "The Hugging Face id of the model that was trained"
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
-
-    base = training.settings["model"]
-    if "/" not in base or user_path(base).is_dir():
-        return None
-    try:
-        validate_repo_id(base)
-    except HFValidationError:
-        return None
-    return base
+    return hub_id(training.settings["model"])
 
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #4123519b
@@ -266,7 +272,7 @@ def read_results(
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #ee047bb9
 def eval_entries(
-    training: Training,
+    training: Training | None,  # Of the model; `None` where its run isn't known
     evaluations: Sequence[Evaluation],
     dataset: str,  # On the hub, OWNER/NAME
 ) -> list[dict]:  # For a file in `.eval_results`
@@ -275,10 +281,14 @@ def eval_entries(
 
     entries = []
     for evaluation in evaluations:
-        fresh = not _seen_before(training, evaluation)
-        if fresh and _is_own(training, evaluation):
+        if training is None or _is_fresh(training, evaluation):
             entries += _entries_of(evaluation, dataset)
     return eval_result_entries_to_yaml(entries)
+
+
+def _is_fresh(training, evaluation):
+    "Is this a result of the run's model, on scenarios that it hasn't seen?"
+    return _is_own(training, evaluation) and not _seen_before(training, evaluation)
 
 
 def _entries_of(evaluation, dataset):
@@ -286,7 +296,7 @@ def _entries_of(evaluation, dataset):
     from huggingface_hub import EvalResultEntry
 
     entries = []
-    for name in ("combined", "ahimsa", "dharma", "helpfulness"):
+    for name in ("combined", "ahimsa", "dharma", "helpfulness", "rubric"):
         value = evaluation.summary.get(f"average_{name}_score")
         if value is not None:
             entry = EvalResultEntry(
@@ -361,7 +371,7 @@ def model_card(
 
     training = read_training(run)
     evaluations = read_results(training, results)
-    _check_dataset(dataset, evaluations)
+    check_dataset(dataset, evaluations)
     prompt = trained_prompt(training, system_prompt)
     base = base_id(training) or model_label(training.settings["model"])
     card = ModelCard.from_template(
@@ -382,7 +392,10 @@ def model_card(
 
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #3e192237
-def _check_dataset(dataset, evaluations):
+def check_dataset(
+    dataset: str | None,  # On the hub, OWNER/NAME
+    evaluations: Sequence[Evaluation],  # What would go with it
+):
     "`InputError` for a dataset that no result goes with, or that is no hub name"
     if dataset is None:
         return
