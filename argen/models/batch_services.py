@@ -337,6 +337,32 @@ class _GeminiWaiting(_GeminiFiles):
 
 
 # %% ../../nbs/models/13_batch_services.ipynb #bts00018
+_GEMINI_FIELDS = {  # That are read; the library refuses those that it doesn't know
+    "candidates": {
+        "finishReason": None,
+        "content": {"role": None, "parts": {"text": None, "thought": None}},
+    },
+    "promptFeedback": {"blockReason": None},
+    "usageMetadata": {
+        "promptTokenCount": None,
+        "totalTokenCount": None,
+        "thoughtsTokenCount": None,
+        "cachedContentTokenCount": None,
+    },
+    "modelVersion": None,
+}
+
+
+def _known(value, fields):
+    "The part of a JSON value that has these fields"
+    if isinstance(value, list):
+        return [_known(part, fields) for part in value]
+    if fields is None or not isinstance(value, dict):
+        return value
+    names = [name for name in value if name in fields]
+    return {name: _known(value[name], fields[name]) for name in names}
+
+
 class GeminiBatches(_GeminiWaiting):
     "Batches of Gemini"
 
@@ -349,8 +375,8 @@ class GeminiBatches(_GeminiWaiting):
         from google.genai.types import GenerateContentResponse
 
         if row.get("response"):
-            content = GenerateContentResponse.model_validate(row["response"])
-            return self.chat._read(content)
+            known = _known(row["response"], _GEMINI_FIELDS)
+            return self.chat._read(GenerateContentResponse.model_validate(known))
         error = row.get("error") or row.get("status") or {}
         said = str(error.get("message") or "no response and no reason")
         code = error.get("code")
@@ -438,8 +464,12 @@ class _AnthropicWaiting(_AnthropicRequests):
         at = self.batches.retrieve(file).results_url or asked
         if urlsplit(at).netloc != urlsplit(asked).netloc:
             raise CallFailed.from_redirect(asked, at)
-        with self.batches.with_streaming_response.results(file) as response:
-            response.stream_to_file(path)
+        with (
+            self.batches.with_streaming_response.results(file) as response,
+            path.open("wb") as results,
+        ):
+            for part in response.iter_bytes():
+                results.write(part)
 
     def cancel(self, batch):
         "Stop a batch; what is done stays, and is charged"

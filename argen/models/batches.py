@@ -43,6 +43,7 @@ class Patience:
     # Until a batch whose creation was cut off must be in the service's list
     settling: float = 30.0
     retries: int = 6  # Of a step that failed, with pauses that double
+    failures: int = 30  # In a row, of looks at a batch, before it is left for later
     backoff: float = 1.0  # The first of these pauses
 
 
@@ -395,6 +396,7 @@ def _fetch_file(self: BatchChat, batch, name, arrival) -> bool:
             failure = self._failure(error)
             if failure.fatal:
                 raise failure from error
+            self.tell(f"{self.name}: {name}: {self.chat.clean_error(failure.reason)}")
             is_whole = False
         for some in _chunks(self._rows(path), _CLAIMS):
             self.ledger.arrive(batch.token, some, arrival)
@@ -426,7 +428,7 @@ _ENDS = {
 
 @patch
 def _fetch(self: BatchChat, batch, status) -> bool:
-    "Bring the results of a batch into the ledger; False to try again later"
+    "Bring the results of a batch into the ledger; False when it is another batch"
     arrival, whole = Arrival(), False
     for _ in range(_DOWNLOADS):
         fetched = [self._fetch_file(batch, name, arrival) for name in status.files]
@@ -438,7 +440,7 @@ def _fetch(self: BatchChat, batch, status) -> bool:
         return False
     if self.ledger.count_out(batch.token) and not whole:
         self.ledger.note(batch.token, remark="its result file is cut off")
-        return False
+        raise CallFailed("its result file is cut off, time and again")
     state, why = _ENDS.get(status.state, ("failed", status.reason or "it failed"))
     is_run = status.state in ("expired", "canceled")
     row = {"argen": f"not asked: {why}", "not_run": is_run}
@@ -572,7 +574,8 @@ def _collect(self: BatchChat, tokens, places, keep):
             except Exception as error:  # noqa: BLE001 (each library has its own)
                 failure = self._failure(error)
                 failures[token] = failures.get(token, 0) + 1
-                has_ended = not failure.retry
+                is_hopeless = failures[token] >= self.patience.failures
+                has_ended = is_hopeless or not failure.retry
                 self._say_failure(token, failure)
             if has_ended:
                 waiting.remove(token)

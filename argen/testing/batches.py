@@ -220,7 +220,7 @@ def _rows(self: BatchStandIn, batch, make):
             continue
         body = None
         if fate in ("ok", "double"):
-            asked = ServiceRequest(batch.wire, f"/models/{batch.id}:", {}, raw)
+            asked = ServiceRequest(batch.wire, "/models/:", {}, raw)
             reply = _as_reply(self.script(asked))
             self.answered[request] += 1
             body = reply, _FORMS[batch.wire](asked, reply)
