@@ -63,7 +63,8 @@ _JUDGE = [
     "max_cost",
 ]
 _SERVICE = ["max_concurrency", "timeout", "price"]
-_JUDGE_ONLY = [*_JUDGE, "judge_reasoning_effort"]  # As the options call them
+# As the options call them
+_JUDGE_ONLY = [*_JUDGE, "judge_reasoning_effort", "judge_batch"]
 
 
 def _add_judge_options(parser):
@@ -117,6 +118,13 @@ def _add_model_judge_options(parser):
     )
 
 
+def _add_batch_option(parser):
+    "The option of judging in batches, for `evaluate` and `compare`"
+    from argen.judge.judges import make_judge
+
+    add_options(parser, "", make_judge, ["judge_batch"])
+
+
 def _model_settings(arguments, names):
     "These options and those of a service, as Python takes them"
     settings = _given(arguments, [*names, *_SERVICE, "judge_reasoning_effort"])
@@ -130,7 +138,7 @@ def _model_settings(arguments, names):
 # %% ../../nbs/command_line/01_commands.ipynb #08b979ca
 def _judge_settings(arguments):
     "What `make_judge` takes beside the name"
-    settings = _model_settings(arguments, [*_JUDGE, "store"])
+    settings = _model_settings(arguments, [*_JUDGE, "store", "judge_batch"])
     if settings and _judge_name(arguments) == "offline":
         name = next(iter(settings)).replace("reasoning", "judge_reasoning")
         raise InputError(
@@ -696,6 +704,7 @@ def _add_evaluate_options(parser):
     _add_column_options(parser)
     _add_response_options(parser)
     _add_judge_options(parser)
+    _add_batch_option(parser)
     parser.add_argument(
         "--compare-eval-modes",
         action="store_true",
@@ -754,6 +763,8 @@ def _check_evaluate(arguments):
         _refuse(arguments, unused, reason)
     if "compare_eval_modes" in given:
         _refuse(arguments, ["mode"], "`compare_eval_modes` tries both; leave it out")
+        reason = "`compare_eval_modes` asks several at once; leave it out"
+        _refuse(arguments, ["judge_batch"], reason)
         reason = "it goes with one evaluation; leave it out with `compare_eval_modes`"
         _refuse(arguments, ["by", "export"], reason)
     if "export" in given:
@@ -1070,6 +1081,7 @@ def _add_compare_options(parser):
         engine={"choices": ["local", "ray"]},
     )
     _add_judge_options(parser)
+    _add_batch_option(parser)
     _add_policy_options(parser)
 
 

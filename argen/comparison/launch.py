@@ -44,6 +44,7 @@ from ..evaluation.results import check_column
 from ..evaluation.run import judge_and_score
 from ..files import output_folder, write_json
 from ..judge.judges import make_judge
+from ..models.batches import BatchChat
 from ..models.local import _check_name
 from ..models.messages import system_text
 from ..models.names import file_name, is_remote, model_label
@@ -554,6 +555,9 @@ class _Launch:
 
     def judged(self, name, responses):
         "The second step: a model's responses judged and scored"
+        chat = getattr(self.judge, "chat", None)
+        if isinstance(chat, BatchChat):
+            chat.stopping = self.workers.stopping
         progress = self.reporter("judge", name)
         return judge_and_score(responses, self.judge, self.policy, progress)
 

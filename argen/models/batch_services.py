@@ -84,7 +84,7 @@ def _not_run(why) -> ModelOutput:
 
 def _failed(chat, status, said) -> ModelOutput:
     "A request that the service refused"
-    error = chat.clean_error(f"HTTP {status}: {said}")
+    error = chat.clean_error(f"error {status}: {said}")
     return ModelOutput("", error=error)
 
 

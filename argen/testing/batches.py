@@ -226,8 +226,8 @@ def _rows(self: BatchStandIn, batch, make):
             body = reply, _FORMS[batch.wire](asked, reply)
         rows.append(make(request, body, fate))
         if fate == "double":
-            body[1]["id"] = "another"
-            rows.append(make(request, body, fate))
+            other = body[0], body[1] | {"id": "another"}
+            rows.append(make(request, other, fate))
     return rows[::-1] if self.faults.reverse else rows
 
 
