@@ -273,8 +273,8 @@ def _create(self: BatchChat, draft):
         raise
     self.ledger.note(draft.token, state="out", id=name)
     self.tell(
-        f"{self.name}: {draft.n:,} requests are sent as batch {name}, for "
-        f"{self.terms.price_factor:g} of the price and within {self.terms.hours} "
+        f"{self.name}: sent batch {name}, requests: {draft.n:,}, at "
+        f"{self.terms.price_factor:g} of the price, due within {self.terms.hours} "
         "hours; Ctrl-C leaves it to go on, and the same command collects it"
     )
 
