@@ -2108,6 +2108,46 @@ def _runs(arguments, progress):
     return Result(runs_text(list_runs(arguments.folder)))
 
 
+def _add_batches_options(parser):
+    "Options of `argen batches` and `argen batches collect`"
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default=argparse.SUPPRESS,
+        help="folder of verdict stores; by default argen's own",
+    )
+
+
+def _batches(arguments, progress):
+    "Run `argen batches`"
+    from argen.models.batches import batches_text, list_batches
+
+    return Result(batches_text(list_batches(**_given(arguments, ["folder"]))))
+
+
+def _collect_batches(arguments, progress):
+    "Run `argen batches collect`"
+    from argen.models.batches import batches_text, collect_batches
+
+    return Result(batches_text(collect_batches(**_given(arguments, ["folder"]))))
+
+
+def _add_cancel_options(parser):
+    "Options of `argen batches cancel`"
+    parser.add_argument("name", metavar="ID", help="the batch, as `argen batches` says")
+    _add_batches_options(parser)
+
+
+def _cancel_batch(arguments, progress):
+    "Run `argen batches cancel`"
+    from argen.models.batches import batches_text, cancel_batch
+
+    batch = cancel_batch(arguments.name, **_given(arguments, ["folder"]))
+    text = "It is asked to stop; what is done is charged, and can be collected."
+    return Result(f"{batches_text([batch])}\n\n{text}")
+
+
 def _add_no_options(parser):
     "Options of a command that has none"
 
@@ -2154,6 +2194,24 @@ COMMANDS |= {
         _runs,
         replaces=None,
         help="what is in a folder of runs, and what resumes it",
+    ),
+    "batches": Command(
+        _add_batches_options,
+        _batches,
+        replaces=None,
+        help="batches of requests that are out at a service",
+    ),
+    "batches collect": Command(
+        _add_batches_options,
+        _collect_batches,
+        replaces=None,
+        help="bring the results of batches that have ended",
+    ),
+    "batches cancel": Command(
+        _add_cancel_options,
+        _cancel_batch,
+        replaces=None,
+        help="stop a batch",
     ),
     "doctor": Command(
         _add_no_options,
