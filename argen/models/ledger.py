@@ -24,6 +24,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError
 from ..files import user_path
+from ..runs import _typed
 from ..settings import cache_dir
 
 
@@ -149,9 +150,9 @@ def salt(self: BatchLedger) -> str:  # 64 hex digits
 
 # %% ../../nbs/models/12_ledger.ipynb #btl00012
 def _command():
-    "What was typed to start this process"
+    "What was typed to start this run"
     name = Path(sys.argv[0]).name
-    return shlex.join([name, *sys.argv[1:]])[:500]
+    return (_typed.get() or shlex.join([name, *sys.argv[1:]]))[:500]
 
 
 @patch
