@@ -99,6 +99,15 @@ _CANCELED = "the batch was canceled before it came to this request"
 
 
 # %% ../../nbs/models/13_batch_services.ipynb #bts00012
+def _openai_request(chat, messages, schema) -> dict:
+    "A request as OpenAI's batches have it"
+    body = {"model": chat.model, "messages": messages}
+    body |= chat._settings(schema)
+    body |= body.pop("extra_body", {})
+    return {"method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+# %% ../../nbs/models/13_batch_services.ipynb #bts00z12
 class _OpenAIFiles:
     "Sending batches to OpenAI"
 
@@ -118,11 +127,7 @@ class _OpenAIFiles:
 
     def line(self, request: str, messages: list[dict], schema: dict | None) -> dict:
         "A request as a line of the file"
-        body = {"model": self.chat.model, "messages": messages}
-        body |= self.chat._settings(schema)
-        body |= body.pop("extra_body", {})
-        about = {"method": "POST", "url": "/v1/chat/completions"}
-        return {"custom_id": request, **about, "body": body}
+        return {"custom_id": request, **_openai_request(self.chat, messages, schema)}
 
     def upload(self, path: Path) -> str:
         "Send the file; its name at the service"
@@ -163,6 +168,7 @@ _OPENAI_ENDS = {
 }
 
 
+# %% ../../nbs/models/13_batch_services.ipynb #bts000b31
 class _OpenAIWaiting(_OpenAIFiles):
     "Asking for batches of OpenAI, and collecting them"
 
@@ -238,6 +244,22 @@ def _refusal(chat, problem):
 
 
 # %% ../../nbs/models/13_batch_services.ipynb #bts00016
+def _gemini_body(chat, messages, schema) -> dict:
+    "A request as Gemini's batches have it"
+    from google.genai.types import GenerateContentConfig
+
+    settings = chat._settings(schema) | chat._thinking()
+    config = GenerateContentConfig(**settings)
+    as_json = {"by_alias": True, "exclude_none": True, "mode": "json"}
+    turns = [_turn(turn) for turn in messages if turn["role"] != "system"]
+    body = {"contents": turns, "generationConfig": config.model_dump(**as_json)}
+    system = [turn["content"] for turn in messages if turn["role"] == "system"]
+    if system:
+        body["systemInstruction"] = {"parts": [{"text": "\n\n".join(system)}]}
+    return body
+
+
+# %% ../../nbs/models/13_batch_services.ipynb #bts00z16
 class _GeminiFiles:
     "Sending batches to Gemini"
 
@@ -260,17 +282,7 @@ class _GeminiFiles:
 
     def line(self, request: str, messages: list[dict], schema: dict | None) -> dict:
         "A request as a line of the file"
-        from google.genai.types import GenerateContentConfig
-
-        settings = self.chat._settings(schema) | self.chat._thinking()
-        config = GenerateContentConfig(**settings)
-        as_json = {"by_alias": True, "exclude_none": True, "mode": "json"}
-        turns = [_turn(turn) for turn in messages if turn["role"] != "system"]
-        body = {"contents": turns, "generationConfig": config.model_dump(**as_json)}
-        system = [turn["content"] for turn in messages if turn["role"] == "system"]
-        if system:
-            body["systemInstruction"] = {"parts": [{"text": "\n\n".join(system)}]}
-        return {"key": request, "request": body}
+        return {"key": request, "request": _gemini_body(self.chat, messages, schema)}
 
     def upload(self, path: Path) -> str:
         "Send the file; its name at the service"
@@ -297,6 +309,7 @@ _GEMINI_ENDS = {
 }
 
 
+# %% ../../nbs/models/13_batch_services.ipynb #bts000b71
 class _GeminiWaiting(_GeminiFiles):
     "Asking for batches of Gemini, and collecting them"
 
@@ -363,6 +376,7 @@ def _known(value, fields):
     return {name: _known(value[name], fields[name]) for name in names}
 
 
+# %% ../../nbs/models/13_batch_services.ipynb #bts000b81
 class GeminiBatches(_GeminiWaiting):
     "Batches of Gemini"
 
@@ -434,6 +448,7 @@ def _n_requests(counts):
     return counts.processing + done
 
 
+# %% ../../nbs/models/13_batch_services.ipynb #bts000b12
 class _AnthropicWaiting(_AnthropicRequests):
     "Asking for batches of Anthropic, and collecting them"
 
@@ -464,12 +479,9 @@ class _AnthropicWaiting(_AnthropicRequests):
         at = self.batches.retrieve(file).results_url or asked
         if urlsplit(at).netloc != urlsplit(asked).netloc:
             raise CallFailed.from_redirect(asked, at)
-        with (
-            self.batches.with_streaming_response.results(file) as response,
-            path.open("wb") as results,
-        ):
-            for part in response.iter_bytes():
-                results.write(part)
+        results = self.batches.with_streaming_response.results(file)
+        with results as response, path.open("wb") as lines:
+            lines.writelines(response.iter_bytes())
 
     def cancel(self, batch):
         "Stop a batch; what is done stays, and is charged"

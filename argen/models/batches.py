@@ -109,6 +109,7 @@ class BatchChat:
         return f"BatchChat({self.chat!r})"
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b01
 def _scaled(price, factor):
     "A price times a factor"
     cached = price.cached
@@ -216,6 +217,7 @@ def _has_room(self: BatchChat, draft, line) -> bool:
 _CLAIMS = 500  # Ids in one transaction
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b61
 @patch
 def _add(self: BatchChat, draft, request, line):
     "Write one request"
@@ -274,6 +276,7 @@ def _submit(self: BatchChat, draft):
         draft.path.unlink(missing_ok=True)
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b81
 @patch
 def _create(self: BatchChat, draft):
     "Upload and create, each step written down before it is taken"
@@ -403,6 +406,7 @@ def _ends_whole(path):
         return False
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b32
 @patch
 def _fetch_file(self: BatchChat, batch, name, arrival) -> bool:
     "Download one file and keep its rows; False when it was cut off"
@@ -477,6 +481,7 @@ def _fetch(self: BatchChat, batch, status) -> bool:
     return True
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b42
 @patch
 def _refuse(self: BatchChat, batch):
     "A batch that looked like ours and isn't: look for another one"
@@ -537,6 +542,7 @@ def _reply(self: BatchChat, row) -> ModelOutput:
     return reply
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b72
 @patch
 def _counted(self: BatchChat, reply, state) -> ModelOutput:
     "A response with what it cost"
@@ -697,6 +703,7 @@ def collect_batches(
     return found
 
 
+# %% ../../nbs/models/14_batches.ipynb #btc000b33
 def cancel_batch(
     name: str,  # Its id, or our token
     folder: str | Path | None = None,  # As `list_batches` takes it

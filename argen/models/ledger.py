@@ -71,6 +71,7 @@ CREATE INDEX IF NOT EXISTS by_batch ON requests(batch, state);
 """
 
 
+# %% ../../nbs/models/12_ledger.ipynb #btl000b01
 class BatchLedger:
     "Batches and their requests on disk; processes and threads may share one"
 
@@ -110,6 +111,7 @@ class BatchLedger:
         return f"BatchLedger({self.path!r})"
 
 
+# %% ../../nbs/models/12_ledger.ipynb #btl000c01
 LEDGER_SUFFIX = ".batches.sqlite"
 
 
@@ -184,6 +186,7 @@ def note(
         db.execute(update, [*columns.values(), token])
 
 
+# %% ../../nbs/models/12_ledger.ipynb #btl000b21
 @patch
 def batches(
     self: BatchLedger,
@@ -278,6 +281,7 @@ def arrive(
                 so_far.conflicting += 1
 
 
+# %% ../../nbs/models/12_ledger.ipynb #btl000b61
 @patch
 def arrive_rest(
     self: BatchLedger,
@@ -338,6 +342,7 @@ def used(
         db.executemany(update, [(run, request) for request in requests])
 
 
+# %% ../../nbs/models/12_ledger.ipynb #btl000b71
 @patch
 def forget(
     self: BatchLedger,

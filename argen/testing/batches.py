@@ -119,6 +119,7 @@ class _Answer:
     broken: bool = False  # Break the connection and send nothing
 
 
+# %% ../../nbs/testing/07_batches.ipynb #tsb000b01
 @patch
 async def _talk(self: BatchStandIn, reader, writer):
     "Serve one connection"
@@ -275,6 +276,7 @@ def _openai_batch(service, batch, state):
     return shown
 
 
+# %% ../../nbs/testing/07_batches.ipynb #tsb000b61
 @_route("POST", "/v1/files")
 def _openai_upload(call):
     "A file in a form of several parts"
@@ -336,6 +338,7 @@ def _openai_cancel(call):
     return _Answer(_openai_batch(call.service, batch, "canceled"))
 
 
+# %% ../../nbs/testing/07_batches.ipynb #tsb000b71
 _OPENAI_LATE = {
     "code": "batch_expired",
     "message": "This request could not be executed",
@@ -402,6 +405,7 @@ def _gemini_upload(call):
     return _Answer({"error": {"message": "no command"}}, status=400)
 
 
+# %% ../../nbs/testing/07_batches.ipynb #tsb000b91
 @_route("POST", "/upload/v1beta/files/([^/]+)")
 def _gemini_part(call):
     "A part of a file"
@@ -456,6 +460,7 @@ def _gemini_cancel(call):
     return _Answer()
 
 
+# %% ../../nbs/testing/07_batches.ipynb #tsb000b02
 @_route("GET", "(?:/download)?/v1beta/files/out-([^/:]+):download")
 def _gemini_content(call):
     "Results"
@@ -511,6 +516,7 @@ def _anthropic_create(call):
     return _Answer(_anthropic_batch(call.service, made, "working"))
 
 
+# %% ../../nbs/testing/07_batches.ipynb #tsb000b22
 @_route("GET", "/v1/messages/batches")
 def _anthropic_list(call):
     "All batches, the newest first"
