@@ -40,9 +40,11 @@ def asked_data(
 def fenced(
     # Item id → (patient's words or the `Transcript` of a conversation, response)
     items: Mapping[str, tuple[str, str]],
-    draw: Callable[[int], str] = secrets.token_hex,  # So many bytes, as hex digits
+    # So many bytes, as hex digits; by default at random
+    draw: Callable[[int], str] | None = None,
 ) -> str:  # The user message; it ends with the last item
     "Texts as data between lines that they can't imitate"
+    draw = draw or secrets.token_hex
     texts = [text for pair in items.values() for text in pair]
     mark = draw(8)
     while any(mark in text for text in texts):
@@ -63,9 +65,11 @@ def fenced(
 
 def draw_ids(
     count: int,  # How many
-    draw: Callable[[int], str] = secrets.token_hex,  # So many bytes, as hex digits
+    # So many bytes, as hex digits; by default at random
+    draw: Callable[[int], str] | None = None,
 ) -> list[str]:  # Distinct, such as 'r3fa0'
     "Item ids that can't be known beforehand"
+    draw = draw or secrets.token_hex
     ids = set()
     while len(ids) < count:
         ids.add("r" + draw(2))
