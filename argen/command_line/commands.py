@@ -2144,7 +2144,7 @@ def _cancel_batch(arguments, progress):
     from argen.models.batches import batches_text, cancel_batch
 
     batch = cancel_batch(arguments.name, **_given(arguments, ["folder"]))
-    text = "It is asked to stop; what is done is charged, and can be collected."
+    text = "What is done of a batch that stops is charged, and can be collected."
     return Result(f"{batches_text([batch])}\n\n{text}")
 
 

@@ -641,7 +641,7 @@ def stream(
         yield from self._collect(tokens, places, keep)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(GOES_ON) from None
-    why = why or "no response: the batch can't be collected now"
+    why = why or "no response: its batch can't be collected; see `argen batches`"
     for numbers in places.values():
         for number in numbers:
             reply = ModelOutput("", error=why, model=self.name)
@@ -704,17 +704,29 @@ def collect_batches(
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc000b33
+def _forgotten(chat, batch, failure) -> BatchRecord:
+    "A batch that can't be stopped: forgotten when its service doesn't have it"
+    reason = chat.chat.clean_error(failure.reason)
+    if not failure.not_found:
+        return replace(batch, remark=f"not stopped: {reason}")
+    chat.ledger.drop(batch.token)
+    return replace(batch, state="forgotten", remark=reason)
+
+
 def cancel_batch(
     name: str,  # Its id, or our token
     folder: str | Path | None = None,  # As `list_batches` takes it
 ) -> BatchRecord:  # Raises `InputError` for one that isn't out
-    "Stop a batch; what is done stays, is charged, and can be collected"
+    "Stop a batch, or forget one that its service no longer has"
     for ledger in _ledgers(folder):
         for batch in ledger.batches(("out",)):
             if name in (batch.id, batch.token):
                 chat = BatchChat(_chat_of(batch), ledger)
-                chat._patiently(chat.service.cancel, batch)
-                return batch
+                try:
+                    chat._patiently(chat.service.cancel, batch)
+                except CallFailed as failure:
+                    return _forgotten(chat, batch, failure)
+                return replace(batch, state="asked to stop")
     raise InputError(f"`name`: no batch {name} is out; see `argen batches`")
 
 

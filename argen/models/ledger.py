@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/models/ledger.html.md"""
 __all__ = ["LEDGER_SUFFIX", "BatchLedger", "ledger_beside"]
 
 # %% ../../nbs/models/12_ledger.ipynb #btl00006
+import os
 import secrets
 import shlex
 import sqlite3
@@ -89,7 +90,7 @@ class BatchLedger:
             if self.path != ":memory:":
                 self.path = str(user_path(self.path))
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = self._opened()
+            self._db, self._pid = self._opened(), os.getpid()
         except (sqlite3.Error, OSError) as error:
             raise InputError(
                 f"{self.path}: can't be used as a ledger of batches ({error}); give "
@@ -110,6 +111,10 @@ class BatchLedger:
     def __repr__(self):
         return f"BatchLedger({self.path!r})"
 
+    def __reduce__(self):
+        "Pickled by its path: another process opens the file itself"
+        return BatchLedger, (self.path,)
+
 
 # %% ../../nbs/models/12_ledger.ipynb #btl000c01
 LEDGER_SUFFIX = ".batches.sqlite"
@@ -129,16 +134,24 @@ def ledger_beside(
 def _all(self: BatchLedger, query, values=()):
     "Rows of a query"
     with self._lock:
-        return self._db.execute(query, values).fetchall()
+        return self._connected().execute(query, values).fetchall()
 
 
 @patch
 @contextmanager
 def _changing(self: BatchLedger):
     "A transaction; yields the connection"
-    with self._lock, self._db:
-        self._db.execute("BEGIN IMMEDIATE")
-        yield self._db
+    with self._lock, self._connected() as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+
+
+@patch
+def _connected(self: BatchLedger):
+    "This process's connection"
+    if self._pid != os.getpid():
+        self._db, self._pid = self._opened(), os.getpid()
+    return self._db
 
 
 @patch

@@ -148,7 +148,11 @@ def _about_batches(self: BatchStandIn, method, path, headers, raw):
     for wanted, pattern, function in _ROUTES:
         match = pattern.fullmatch(path.partition("?")[0])
         if wanted == method and match:
-            return function(_Call(self, match.groups(), headers, raw))
+            try:
+                return function(_Call(self, match.groups(), headers, raw))
+            except KeyError as error:
+                missing = {"message": f"there is no {error}", "code": 404}
+                return _Answer({"error": missing}, status=404)
     return None
 
 
