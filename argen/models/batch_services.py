@@ -132,10 +132,8 @@ class _OpenAIFiles:
     def upload(self, path: Path) -> str:
         "Send the file; its name at the service"
         with open(path, "rb") as file:
-            sent = self.client.files.create(
-                file=(path.name, file, "application/jsonl"), purpose="batch"
-            )
-        return sent.id
+            named = path.name, file, "application/jsonl"
+            return self.client.files.create(file=named, purpose="batch").id
 
     def newest(self) -> str | None:
         "Not needed: a batch is known by its metadata"
@@ -449,6 +447,13 @@ def _n_requests(counts):
 
 
 # %% ../../nbs/models/13_batch_services.ipynb #bts000b12
+def _check_host(asked, at):
+    "Raise `CallFailed` for results at another host than the one that was asked"
+    if at and urlsplit(at).netloc != urlsplit(asked).netloc:
+        raise CallFailed.from_redirect(asked, at)
+
+
+# %% ../../nbs/models/13_batch_services.ipynb #bts000bb21
 class _AnthropicWaiting(_AnthropicRequests):
     "Asking for batches of Anthropic, and collecting them"
 
@@ -476,9 +481,7 @@ class _AnthropicWaiting(_AnthropicRequests):
     def download(self, file: str, path: Path):
         "Write the results; raises `CallFailed` when they are at another host"
         asked = self.chat.base_url or self.chat.home
-        at = self.batches.retrieve(file).results_url or asked
-        if urlsplit(at).netloc != urlsplit(asked).netloc:
-            raise CallFailed.from_redirect(asked, at)
+        _check_host(asked, self.batches.retrieve(file).results_url)
         results = self.batches.with_streaming_response.results(file)
         with results as response, path.open("wb") as lines:
             lines.writelines(response.iter_bytes())

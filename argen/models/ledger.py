@@ -108,13 +108,6 @@ class BatchLedger:
         db.executescript(_TABLES)
         return db
 
-    def __repr__(self):
-        return f"BatchLedger({self.path!r})"
-
-    def __reduce__(self):
-        "Pickled by its path: another process opens the file itself"
-        return BatchLedger, (self.path,)
-
 
 # %% ../../nbs/models/12_ledger.ipynb #btl000c01
 LEDGER_SUFFIX = ".batches.sqlite"
@@ -147,6 +140,18 @@ def _changing(self: BatchLedger):
 
 
 @patch
+def __repr__(self: BatchLedger):
+    "Where it is"
+    return f"BatchLedger({self.path!r})"
+
+
+@patch
+def __reduce__(self: BatchLedger):
+    "Pickled by its path: another process opens the file itself"
+    return BatchLedger, (self.path,)
+
+
+@patch
 def _connected(self: BatchLedger):
     "This process's connection"
     if self._pid != os.getpid():
@@ -154,6 +159,7 @@ def _connected(self: BatchLedger):
     return self._db
 
 
+# %% ../../nbs/models/12_ledger.ipynb #btl000b11
 @patch
 def salt(self: BatchLedger) -> str:  # 64 hex digits
     "A secret that marks are derived from: drawn once, the same after a restart"
