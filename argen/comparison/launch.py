@@ -555,9 +555,6 @@ class _Launch:
 
     def judged(self, name, responses):
         "The second step: a model's responses judged and scored"
-        chat = getattr(self.judge, "chat", None)
-        if isinstance(chat, BatchChat):
-            chat.stopping = self.workers.stopping
         progress = self.reporter("judge", name)
         return judge_and_score(responses, self.judge, self.policy, progress)
 
@@ -619,6 +616,9 @@ def run(self: _Launch) -> dict[str, Outcome]:  # In the order of the models
     limit = schedule.max_concurrent_models
     with ExitStack() as stack:
         stack.callback(self.workers.stop)
+        chat = getattr(self.judge, "chat", None)
+        if isinstance(chat, BatchChat):  # Ctrl-C ends the wait for a batch, too
+            stack.enter_context(chat.stopped_by(self.workers.stopping))
         is_ray = schedule.engine == "ray"
         ray = stack.enter_context(ray_session()) if is_ray else None
         n_local = sum(map(_is_local, self.models.values()))

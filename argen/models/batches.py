@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -336,6 +337,21 @@ def _wait(self: BatchChat, seconds):
     "Wait; raises `KeyboardInterrupt` when the caller stops"
     if self.stopping.wait(seconds):
         raise KeyboardInterrupt
+
+
+# %% ../../nbs/models/14_batches.ipynb #btc000b91
+@patch
+@contextmanager
+def stopped_by(
+    self: BatchChat,
+    event: threading.Event,
+):
+    "While this lasts, the event ends each wait"
+    before, self.stopping = self.stopping, event
+    try:
+        yield
+    finally:
+        self.stopping = before
 
 
 GOES_ON = "stopped; the batch goes on at the service, and the same command collects it"
