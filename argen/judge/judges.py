@@ -53,8 +53,8 @@ def make_judge(
     *,
     # Where verdicts are kept, a file or ':memory:'; by default in `cache_dir()`
     store: str | Path | VerdictStore | None = None,
-    # Ask a service in batches, for half of `price` and with hours of patience? What a
-    # killed run has bought is collected by the same call
+    # Ask a service in batches, for half the price (still give that of single requests)
+    # and with hours of patience? The same call collects what a killed one has bought
     judge_batch: bool = False,
     # Of a language model: the fields of `JudgeOptions` (`principles`, `batch_size`,
     # `include_reasoning`, `max_asks`, `max_calls`, `max_cost`, `rubric`) and the
