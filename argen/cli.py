@@ -70,8 +70,9 @@ def _run(name, words):
             raise
         _complain(name, "the disk is full; free some space, then resume")
         return 2
-    except KeyboardInterrupt:
-        _complain(name, "stopped; finished work is kept, and the same command resumes")
+    except KeyboardInterrupt as stop:
+        kept = "stopped; finished work is kept, and the same command resumes"
+        _complain(name, str(stop) or kept)
         return 130
     finally:
         bars.close()

@@ -63,7 +63,8 @@ _JUDGE = [
     "max_cost",
 ]
 _SERVICE = ["max_concurrency", "timeout", "price"]
-_JUDGE_ONLY = [*_JUDGE, "judge_reasoning_effort"]  # As the options call them
+# As the options call them
+_JUDGE_ONLY = [*_JUDGE, "judge_reasoning_effort", "judge_batch"]
 
 
 def _add_judge_options(parser):
@@ -117,6 +118,13 @@ def _add_model_judge_options(parser):
     )
 
 
+def _add_batch_option(parser):
+    "The option of judging in batches, for `evaluate` and `compare`"
+    from argen.judge.judges import make_judge
+
+    add_options(parser, "", make_judge, ["judge_batch"])
+
+
 def _model_settings(arguments, names):
     "These options and those of a service, as Python takes them"
     settings = _given(arguments, [*names, *_SERVICE, "judge_reasoning_effort"])
@@ -130,7 +138,7 @@ def _model_settings(arguments, names):
 # %% ../../nbs/command_line/01_commands.ipynb #08b979ca
 def _judge_settings(arguments):
     "What `make_judge` takes beside the name"
-    settings = _model_settings(arguments, [*_JUDGE, "store"])
+    settings = _model_settings(arguments, [*_JUDGE, "store", "judge_batch"])
     if settings and _judge_name(arguments) == "offline":
         name = next(iter(settings)).replace("reasoning", "judge_reasoning")
         raise InputError(
@@ -696,6 +704,7 @@ def _add_evaluate_options(parser):
     _add_column_options(parser)
     _add_response_options(parser)
     _add_judge_options(parser)
+    _add_batch_option(parser)
     parser.add_argument(
         "--compare-eval-modes",
         action="store_true",
@@ -754,6 +763,8 @@ def _check_evaluate(arguments):
         _refuse(arguments, unused, reason)
     if "compare_eval_modes" in given:
         _refuse(arguments, ["mode"], "`compare_eval_modes` tries both; leave it out")
+        reason = "`compare_eval_modes` asks several at once; leave it out"
+        _refuse(arguments, ["judge_batch"], reason)
         reason = "it goes with one evaluation; leave it out with `compare_eval_modes`"
         _refuse(arguments, ["by", "export"], reason)
     if "export" in given:
@@ -1070,6 +1081,7 @@ def _add_compare_options(parser):
         engine={"choices": ["local", "ray"]},
     )
     _add_judge_options(parser)
+    _add_batch_option(parser)
     _add_policy_options(parser)
 
 
@@ -2275,6 +2287,46 @@ def _runs(arguments, progress):
     return Result(runs_text(list_runs(arguments.folder)))
 
 
+def _add_batches_options(parser):
+    "Options of `argen batches` and `argen batches collect`"
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default=argparse.SUPPRESS,
+        help="folder of verdict stores; by default argen's own",
+    )
+
+
+def _batches(arguments, progress):
+    "Run `argen batches`"
+    from argen.models.batches import batches_text, list_batches
+
+    return Result(batches_text(list_batches(**_given(arguments, ["folder"]))))
+
+
+def _collect_batches(arguments, progress):
+    "Run `argen batches collect`"
+    from argen.models.batches import batches_text, collect_batches
+
+    return Result(batches_text(collect_batches(**_given(arguments, ["folder"]))))
+
+
+def _add_cancel_options(parser):
+    "Options of `argen batches cancel`"
+    parser.add_argument("name", metavar="ID", help="the batch, as `argen batches` says")
+    _add_batches_options(parser)
+
+
+def _cancel_batch(arguments, progress):
+    "Run `argen batches cancel`"
+    from argen.models.batches import batches_text, cancel_batch
+
+    batch = cancel_batch(arguments.name, **_given(arguments, ["folder"]))
+    text = "What is done of a batch that stops is charged, and can be collected."
+    return Result(f"{batches_text([batch])}\n\n{text}")
+
+
 def _add_no_options(parser):
     "Options of a command that has none"
 
@@ -2321,6 +2373,24 @@ COMMANDS |= {
         _runs,
         replaces=None,
         help="what is in a folder of runs, and what resumes it",
+    ),
+    "batches": Command(
+        _add_batches_options,
+        _batches,
+        replaces=None,
+        help="batches of requests that are out at a service",
+    ),
+    "batches collect": Command(
+        _add_batches_options,
+        _collect_batches,
+        replaces=None,
+        help="bring the results of batches that have ended",
+    ),
+    "batches cancel": Command(
+        _add_cancel_options,
+        _cancel_batch,
+        replaces=None,
+        help="stop a batch",
     ),
     "doctor": Command(
         _add_no_options,

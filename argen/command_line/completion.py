@@ -38,12 +38,14 @@ def _whole_parser():
 
     root = argparse.ArgumentParser("argen")
     groups = {"": root.add_subparsers()}
+    parsers = {}  # By name: `batches` is a command, and the group of two more
     for name, command in COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group not in groups:
-            more = groups[""].add_parser(group, help=f"{group}: {command.help}")
+            named = f"{group}: {command.help}"
+            more = parsers.get(group) or groups[""].add_parser(group, help=named)
             groups[group] = more.add_subparsers()
-        parser = groups[group].add_parser(last, help=command.help)
+        parser = parsers[name] = groups[group].add_parser(last, help=command.help)
         command.add_options(parser)
         _mark_paths(parser)
     return root

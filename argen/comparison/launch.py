@@ -44,6 +44,7 @@ from ..evaluation.results import check_column
 from ..evaluation.run import judge_and_score
 from ..files import output_folder, write_json
 from ..judge.judges import make_judge
+from ..models.batches import BatchChat
 from ..models.local import _check_name
 from ..models.messages import system_text
 from ..models.names import file_name, is_remote, model_label
@@ -615,6 +616,9 @@ def run(self: _Launch) -> dict[str, Outcome]:  # In the order of the models
     limit = schedule.max_concurrent_models
     with ExitStack() as stack:
         stack.callback(self.workers.stop)
+        chat = getattr(self.judge, "chat", None)
+        if isinstance(chat, BatchChat):  # Ctrl-C ends the wait for a batch, too
+            stack.enter_context(chat.stopped_by(self.workers.stopping))
         is_ray = schedule.engine == "ray"
         ray = stack.enter_context(ray_session()) if is_ray else None
         n_local = sum(map(_is_local, self.models.values()))

@@ -31,6 +31,7 @@ from ..files import output_folder
 from ..judge.contract import judge_name, judge_stream
 from ..judge.judges import make_judge
 from ..judge.llm import LLMJudge
+from ..models.batches import BatchChat
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
 from ..policy_files import policy_record
@@ -48,7 +49,9 @@ def _judge_all(pairs, judge, progress, stage) -> list:
     "A verdict for each pair, with progress as they come"
     verdicts = []
     progress(stage, 0, len(pairs))
-    for verdict in judge_stream(judge, pairs, _BLOCK):
+    is_batched = isinstance(getattr(judge, "chat", None), BatchChat)
+    block = max(len(pairs), 1) if is_batched else _BLOCK
+    for verdict in judge_stream(judge, pairs, block):
         verdicts.append(verdict)
         if len(verdicts) % _BLOCK == 0 or len(verdicts) == len(pairs):
             progress(stage, len(verdicts), len(pairs))
@@ -178,6 +181,8 @@ def evaluate(
     # How much a model that reasons does so: 'none', 'low', 'medium' or 'high'; by
     # default as it likes
     reasoning_effort: str | None = None,
+    # Have a service judge in batches, for half the price and with hours of patience?
+    judge_batch: bool = False,
     # Called as `progress(stage, done, total)`; by default draws bars
     progress: Callable = DEFAULT_PROGRESS,
 ) -> Evaluation:  # Raises `InputError` for a file, model or judge that can't be used
@@ -197,6 +202,8 @@ def evaluate(
     scenarios = scorable_scenarios(scenarios, limit, labeled)
     if output_dir:
         output_dir = output_folder(output_dir)
+    if judge_batch:
+        judge = make_judge(judge, judge_batch=True)
     judge = make_judge(judge) if labeled else rubric_grader(judge, policy, scenarios)
     run = {"output_dir": output_dir, "progress": progress, "labeled": labeled}
     with hold(output_dir, "argen evaluate"):

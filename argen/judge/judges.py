@@ -13,7 +13,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..errors import InputError
+from ..models.batches import BatchChat
 from ..models.chat import chat_settings, make_chat
+from ..models.ledger import BatchLedger, ledger_beside
 from ..models.names import ModelName
 from ..models.remote import RemoteChat
 from ..records import Response, Scenario, Verdict
@@ -51,6 +53,9 @@ def make_judge(
     *,
     # Where verdicts are kept, a file or ':memory:'; by default in `cache_dir()`
     store: str | Path | VerdictStore | None = None,
+    # Ask a service in batches, for half the price (still give that of single requests)
+    # and with hours of patience? The same call collects what a killed one has bought
+    judge_batch: bool = False,
     # Of a language model: the fields of `JudgeOptions` (`principles`, `batch_size`,
     # `include_reasoning`, `max_asks`, `max_calls`, `max_cost`, `rubric`) and the
     # settings of its chat model (`price`, `base_url`, `max_concurrency`, `timeout`,
@@ -68,12 +73,21 @@ def make_judge(
             f"`{unknown[0]}` is not a setting of a judge or of its chat model; "
             "check the spelling"
         )
+    if judge_batch and (callable(judge) or judge == "offline"):
+        raise InputError(
+            "`judge_batch`: only a service takes batches; name one, such as "
+            "`judge='openai'`, or leave it out"
+        )
     if callable(judge):
         return judge
     if judge == "offline":
         return offline_judge
     options = JudgeOptions(mode=mode, **given)
-    return LLMJudge(_chat_model(judge, options, chat), options, store)
+    model = _chat_model(judge, options, chat)
+    store = store if isinstance(store, VerdictStore) else VerdictStore(store)
+    if judge_batch:
+        model = BatchChat(model, BatchLedger(ledger_beside(store.path)))
+    return LLMJudge(model, options, store)
 
 
 # %% ../../nbs/judge/05_judges.ipynb #b8040639

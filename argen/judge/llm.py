@@ -9,9 +9,10 @@ __all__ = ["LLMJudge"]
 
 # %% ../../nbs/judge/04_llm.ipynb #609c135c
 import re
+import secrets
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import count
@@ -28,6 +29,7 @@ from argen.judge.prompt import (
 )
 
 from ..errors import InputError
+from ..models.batch_services import NOT_RUN
 from ..models.costs import Budget, Usage
 from ..models.reasoning import UNFINISHED
 from ..models.structured import draw_ids, fenced
@@ -179,6 +181,11 @@ class LLMJudge:
         store: str | Path | VerdictStore | None = None,
     ):  # Raises `InputError` for a limit of cost without a price
         "Set a judge up, and register its settings in the store"
+        if hasattr(chat, "drawing") and options.mode != "individual":
+            raise InputError(
+                f"`mode={options.mode!r}`: with `judge_batch` each response is a "
+                "request of its own; leave it out"
+            )
         self.chat = chat
         self.name = chat.name
         self.options = options
@@ -202,7 +209,7 @@ class LLMJudge:
 @patch
 def _settings(self: LLMJudge) -> dict:
     "What decides a verdict, beside prompt and response"
-    return {
+    return _batched(self.chat) | {
         "judge": self.name,
         "rubric": self.rubric_hash,
         "mode": self.options.mode,
@@ -213,6 +220,11 @@ def _settings(self: LLMJudge) -> dict:
         "own_address": getattr(self.chat, "place", None) or False,
         **_effort(self.chat),
     }
+
+
+def _batched(chat):
+    "That a judge's requests go in batches, if they do: its verdicts are kept apart"
+    return {"batch_api": True} if hasattr(chat, "drawing") else {}
 
 
 def _effort(chat):
@@ -235,6 +247,8 @@ def counting_apart(
     "The same judge with a count of its own; store, budget and limits stay shared"
     own = copy(self)
     own.usage = self._no_usage()
+    if hasattr(self.chat, "apart"):
+        own.chat = self.chat.apart()
     return own
 
 
@@ -318,15 +332,17 @@ def _fill(self: LLMJudge, items):
     "Ask about `items` until each has all parts, or is no use to ask about again"
     size = self.options.responses_per_request
     for attempt in range(self.options.max_asks):
-        jobs = self._jobs(items, size)
+        jobs = self._jobs(items, size, attempt)
         if not jobs:
-            return
+            break
         stopped = self._run(jobs, again=attempt > 0)
         if stopped:
             for item in items:
                 item.reasons |= dict.fromkeys(item.open(item.wanted), stopped)
-            return
+            break
         size = 1
+    if hasattr(self.chat, "finish"):
+        self.chat.finish()
 
 
 @patch
@@ -356,10 +372,11 @@ class _Job:
     question: _Question
     max_tokens: int  # Longest reply
     worst: float  # The most that one attempt can cost
+    draw: Callable = secrets.token_hex  # Of marks and ids
 
 
 @patch
-def _jobs(self: LLMJudge, items, size):
+def _jobs(self: LLMJudge, items, size, attempt=0):
     "The requests to make now, of `size` items each"
     jobs = []
     for question in self.questions:
@@ -370,13 +387,24 @@ def _jobs(self: LLMJudge, items, size):
             limit = self.options.reply_limit(len(some))
             if some[0].cut_short:
                 limit *= LONGER
-            named = dict(zip(draw_ids(len(some)), some))
+            draw = self._drawing(question, some, attempt)
+            named = dict(zip(draw_ids(len(some), draw), some))
             worst = self._worst(question, some, limit)
-            jobs.append(_Job(named, question, limit, worst))
+            jobs.append(_Job(named, question, limit, worst, draw))
     return jobs
 
 
 LONGER = 4  # Times the limit that was spent on reasoning
+
+
+@patch
+def _drawing(self: LLMJudge, question, items, attempt):
+    "How marks and ids are drawn: at random, or the same again after a restart"
+    drawing = getattr(self.chat, "drawing", None)
+    if drawing is None:
+        return secrets.token_hex
+    pairs = [item.pair for item in items]
+    return drawing(self.key, question.principles, pairs, attempt)
 
 
 def _system_text(question, items):
@@ -401,7 +429,7 @@ def _request(self: LLMJudge, job):
     texts = {name: (item.prompt, item.response) for name, item in job.items.items()}
     rubric = _system_text(job.question, job.items.values())
     system = {"role": "system", "content": rubric}
-    user = {"role": "user", "content": fenced(texts)}
+    user = {"role": "user", "content": fenced(texts, job.draw)}
     return {"messages": [system, user], "schema": job.question.schema}
 
 
@@ -572,7 +600,7 @@ def _read(self: LLMJudge, job, reply):
     principles = job.question.principles
     if reply.error is not None:
         is_unfinished = reply.error == UNFINISHED
-        again = reply.finish_reason == "refusal" or is_unfinished
+        again = reply.finish_reason in ("refusal", NOT_RUN) or is_unfinished
         for item in job.items.values():
             if (len(job.items) == 1 and not again) or item.cut_short:
                 item.closed.update(principles)

@@ -21,20 +21,21 @@ from .remote import CallFailed, retry_after
 
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00009
-def _http_options(base_url, **settings):
-    "The library's options, with an HTTP client that has these settings"
+def _http_options(base_url, kind="AsyncClient", **settings):
+    "The library's options, with an HTTP client of this kind and with these settings"
     from google.genai.types import HttpOptions, HttpRetryOptions
     from pydantic import ValidationError
 
     address = re.sub(r"(/v1beta)?/*$", "", base_url) if base_url else None
+    field = {"AsyncClient": "httpx_async_client", "Client": "httpx_client"}[kind]
     for name in "httpx2", "httpx":
         try:
-            client = import_module(name).AsyncClient(**settings)
+            client = getattr(import_module(name), kind)(**settings)
             return HttpOptions(
                 base_url=address,
                 api_version="v1beta",
-                httpx_async_client=client,
                 retry_options=HttpRetryOptions(attempts=1),
+                **{field: client},
             )
         except (ImportError, ValidationError):
             continue

@@ -11,7 +11,7 @@ __all__ = ["read_json"]
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..records import Transcript
@@ -40,12 +40,15 @@ def asked_data(
 def fenced(
     # Item id → (patient's words or the `Transcript` of a conversation, response)
     items: Mapping[str, tuple[str, str]],
+    # So many bytes, as hex digits; by default at random
+    draw: Callable[[int], str] | None = None,
 ) -> str:  # The user message; it ends with the last item
     "Texts as data between lines that they can't imitate"
+    draw = draw or secrets.token_hex
     texts = [text for pair in items.values() for text in pair]
-    mark = secrets.token_hex(8)
+    mark = draw(8)
     while any(mark in text for text in texts):
-        mark = secrets.token_hex(8)
+        mark = draw(8)
     lines = [f"The mark is {mark}"]
     for item, (prompt, response) in items.items():
         asked = asked_data(prompt)
@@ -62,11 +65,14 @@ def fenced(
 
 def draw_ids(
     count: int,  # How many
+    # So many bytes, as hex digits; by default at random
+    draw: Callable[[int], str] | None = None,
 ) -> list[str]:  # Distinct, such as 'r3fa0'
     "Item ids that can't be known beforehand"
+    draw = draw or secrets.token_hex
     ids = set()
     while len(ids) < count:
-        ids.add("r" + secrets.token_hex(2))
+        ids.add("r" + draw(2))
     return list(ids)
 
 

@@ -263,6 +263,10 @@ class RubricJudge(LLMJudge):
     ):  # Raises `InputError` for options that a rubric has no use for
         options = options or JudgeOptions()
         require(
+            not hasattr(chat, "drawing"),
+            "`judge_batch`: criteria of a rubric are graded one by one; leave it out",
+        )
+        require(
             options.principles == "together",
             f"`principles={options.principles!r}`: a rubric has criteria, not "
             "principles; leave it out, or use `mode`",
@@ -295,7 +299,7 @@ class _CriteriaQuestion(_Question):
 
 
 @patch
-def _jobs(self: RubricJudge, items, size):
+def _jobs(self: RubricJudge, items, size, attempt=0):
     "The requests to make now, of `size` criteria each"
     jobs = []
     for item in items:
