@@ -11,7 +11,6 @@ __all__ = ["GrpoSettings", "grpo_settings"]
 import importlib.util
 import json
 import math
-import os
 import re
 import warnings
 from dataclasses import fields
@@ -21,6 +20,7 @@ from fastcore.basics import AttrDict, patch
 
 from ..errors import InputError
 from ..files import user_path
+from ..runs import n_processes
 from ..settings import GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, check_numbers
 
 
@@ -162,9 +162,7 @@ def acting(
 # %% ../../nbs/training/04_configuration.ipynb #eb7bb5c4
 def _step_batch(settings):
     "Completions of one step, over all processes"
-    passes = settings.gradient_accumulation_steps * int(
-        os.environ.get("WORLD_SIZE", "1")
-    )
+    passes = settings.gradient_accumulation_steps * n_processes()
     return settings.per_device_train_batch_size * passes
 
 

@@ -28,6 +28,7 @@ from argen.records import (
     prompt_hash,
 )
 from argen.training.checkpoints import (
+    check_processes,
     chosen_checkpoint,
     last_checkpoint,
     read_log,
@@ -48,7 +49,7 @@ from ..progress import DEFAULT_PROGRESS
 from ..rubrics.criteria import Rubric, as_policy_or_rubric
 from ..rubrics.grading import make_grader
 from ..rubrics.meta import grader_line
-from ..runs import hold, open_run
+from ..runs import hold, n_processes, open_run, process_number
 from ..settings import DEFAULT_MODEL_ID
 from ..tables import markdown_table
 from .callbacks import beta_callback, run_callback
@@ -384,7 +385,7 @@ class _Reporting:
     def listeners(self, run, manifest):
         "What takes each row of the log, ended at the end"
         listeners = [LiveCurves()] if self.live else []
-        if self.wandb_project is None or _rank() > 0:
+        if self.wandb_project is None or process_number() > 0:
             yield listeners
             return
         tracker = WandbRun(self.wandb_project, run, manifest, self.wandb_mode)
@@ -400,8 +401,9 @@ def _train_in(run, plan, reporting, resume_from):
     from transformers import set_seed
 
     manifest = plan.manifest()
-    loaded = _load(plan)
     checkpoint = chosen_checkpoint(run, resume_from)
+    check_processes(checkpoint, n_processes())
+    loaded = _load(plan)
     set_seed(plan.settings.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -456,7 +458,7 @@ def _check_folder(run, manifest):
 
 def _open(run, manifest, resume_from):
     "Write the manifest; the first process cuts the run back to its checkpoint"
-    is_first = _rank() == 0
+    is_first = process_number() == 0
     if is_first and last_checkpoint(run) is None:
         # Nothing was kept of a run that failed: its settings may be corrected
         (run / "manifest.json").unlink(missing_ok=True)
@@ -478,7 +480,7 @@ def _load(plan):
             f"`model={plan.model!r}`: its tokenizer has no chat template; train an "
             "instruction-tuned model"
         )
-    if plan.judge is not offline_judge and _rank() == 0:
+    if plan.judge is not offline_judge and process_number() == 0:
         _check_judge(plan)
     settings = plan.settings
     if not torch.cuda.is_available():
@@ -587,7 +589,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
 def _save_model(trainer, plan, run):
     "Save the trained model, and how the run ended"
     part = run / "model.part"
-    if _rank() == 0:
+    if process_number() == 0:
         shutil.rmtree(part, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(part))
@@ -630,15 +632,10 @@ def _ending(trainer, plan, run):
 
 
 # %% ../../nbs/training/10_grpo.ipynb #ee0ac696
-def _rank():
-    "The number of this process"
-    return int(os.environ.get("RANK", "0"))
-
-
 @contextmanager
 def _main_process_first():
     "Let the first process do something before the others do it"
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if n_processes() == 1:
         yield
         return
     import torch
