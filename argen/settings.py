@@ -212,6 +212,11 @@ GRPO_OPTIONAL = {  # Setting → its type
     "per_device_eval_batch_size": int,
     "vllm_server_base_url": str,
     "vllm_gpu_memory_utilization": float,
+    "mask_truncated_completions": bool,
+    "importance_sampling_level": str,
+    "epsilon_high": float,
+    "multi_objective_aggregation": str,
+    "chat_template_kwargs": dict,
 }
 
 # %% ../nbs/core/01_settings.ipynb #9e01638c
@@ -350,6 +355,7 @@ RANGES = {  # Parameter → the numbers that it may have
     "kl_beta_start": _coefficient,
     "kl_beta_end": _coefficient,
     "target_kl": Range(0, 100, above=True),
+    "epsilon_high": Range(0, 100, above=True),
     # GRPO: adapter, checkpoints and vLLM
     "lora_r": Range(0, 4_096, whole=True),
     "lora_alpha": Range(0, 100_000, above=True),

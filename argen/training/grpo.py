@@ -331,6 +331,7 @@ def train(
         reward_func_weights=reward_func_weights,
         policy_weight=policy_weight,
     )
+    _check_aggregation(chosen, mix)
     held_out = _read_rows(eval_scenarios, system_prompt, policy)
     judge = make_grader(judge) if by_rubric else make_judge(judge)
     plan = _Plan(
@@ -360,6 +361,16 @@ def _check_rubric(rubric, settings, witness):
             raise InputError(
                 f"`{name}`: goes with a policy, not with a rubric; leave it out"
             )
+
+
+def _check_aggregation(settings, mix):
+    "`InputError` for an aggregation of rewards where there is one only"
+    way = settings.multi_objective_aggregation
+    if way is not None and len(mix.weights) < 2:
+        raise InputError(
+            f"`multi_objective_aggregation={way!r}`: has no effect on a single reward; "
+            "add `use_separate_rewards`"
+        )
 
 
 def _check_schedule(settings):
@@ -480,6 +491,7 @@ def _load(plan):
             f"`model={plan.model!r}`: its tokenizer has no chat template; train an "
             "instruction-tuned model"
         )
+    plan.settings.check_template(tokenizer)
     if plan.judge is not offline_judge and process_number() == 0:
         _check_judge(plan)
     settings = plan.settings

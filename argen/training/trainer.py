@@ -142,7 +142,7 @@ class _RecordsCompletions:
         "Say who judges completions, and where they are kept"
         self.rewards = rewards
         self.rewards.eos_ids = set(self.eos_token_ids)
-        self.rewards.read_with(self.processing_class)
+        self.rewards.read_with(self.processing_class, **self.chat_template_kwargs)
         self.rewards.logs_scores = False
         self.folder = Path(folder)
         self.unlogged = {"train": [], "eval": []}  # Completions since the last log
