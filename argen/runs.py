@@ -85,6 +85,17 @@ def _check_settings(path: Path, settings: dict):
         )
 
 
+def typed_command(
+    folder: Path,  # The run's
+) -> str:  # For a shell; '' where it wasn't typed
+    "The command that began a run, and where"
+    try:
+        found = json.loads((folder / COMMAND_FILE).read_text(encoding="utf-8"))
+        return f"cd {found['folder']} && {found['command']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def open_run(
     path: str | Path,  # The run's folder, made if needed
     stage: str,  # Which job: 'generate', 'train', …

@@ -349,6 +349,7 @@ RANGES = {  # Parameter → the numbers that it may have
     "grpo.temperature": Range(0, 10, above=True),
     "max_completion_length": _count,
     "max_missing_share": _share,
+    "stall_factor": Range(1, 1_000_000, above=True),
     "policy_weight": _coefficient,
     "reward_func_weights": Range(-1_000, 1_000),
     "beta": _coefficient,

@@ -476,6 +476,8 @@ _TRAIN = [
     "eval_scenarios",
     "witness",
     "stop_on_alarm",
+    "stall_factor",
+    "stop_on_stall",
     "output_dir",
     "system_prompt",
     "use_separate_rewards",

@@ -58,6 +58,7 @@ from .curves import LiveCurves, plot_run
 from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .rubric_rewards import RubricRewards, rubric_rows
+from .stalls import Watchdog
 from .tracking import WandbRun
 from .trainer import policy_trainer
 from .witness import Witness, plot_witness, training_witness
@@ -310,6 +311,8 @@ def train(
     wandb_mode: str | None = None,  # 'online', 'offline', 'disabled'
     resume_from_checkpoint: str | Path | None = None,  # By default the newest
     live: bool = False,  # Draw learning curves while it trains, in a notebook
+    stall_factor: float = 20.0,  # Report when nothing begins for so many median steps
+    stop_on_stall: bool = False,  # End then, and resume with the same call
     # A second judge of held-out responses, never a reward: it chooses the checkpoint
     witness: str | Callable | None = None,
     stop_on_alarm: bool = False,  # End when the reward rises and the witness falls
@@ -319,6 +322,7 @@ def train(
     chosen = grpo_settings(model, **settings)
     policy = as_policy_or_rubric(policy)
     output_dir = output_folder(output_dir)
+    watchdog = Watchdog(output_dir, stall_factor, stops=stop_on_stall)
     by_rubric = isinstance(policy, Rubric)
     if by_rubric:
         _check_rubric(policy, chosen, witness)
@@ -348,7 +352,7 @@ def train(
     )
     if plan.chosen_by == "eval_witness":
         _check_schedule(chosen)
-    reporting = _Reporting(progress, live, wandb_project, wandb_mode)
+    reporting = _Reporting(progress, live, wandb_project, wandb_mode, watchdog)
     return _run_plan(plan, output_dir, reporting, resume_from_checkpoint)
 
 
@@ -391,6 +395,7 @@ class _Reporting:
     live: bool
     wandb_project: str | None
     wandb_mode: str | None
+    watchdog: Watchdog
 
     @contextmanager
     def listeners(self, run, manifest):
@@ -424,7 +429,22 @@ def _train_in(run, plan, reporting, resume_from):
                 _open(run, manifest, resume_from)
             log = run_callback(run / "log.jsonl", reporting.progress, listeners)
             trainer.add_callback(log)
-            _fit(plan, run, trainer, checkpoint)
+            trainer.watchdog = reporting.watchdog
+            trainer.add_callback(trainer.watchdog.callback())
+            with _ended_by(trainer.watchdog):
+                _fit(plan, run, trainer, checkpoint)
+
+
+@contextmanager
+def _ended_by(watchdog):
+    "`TrainingStopped` when a watchdog ended what runs in here"
+    try:
+        with watchdog.watching():
+            yield
+    except KeyboardInterrupt:
+        if watchdog.reason is None:
+            raise
+        raise TrainingStopped(watchdog.reason) from None
 
 
 # %% ../../nbs/training/10_grpo.ipynb #2608d364
