@@ -147,7 +147,7 @@ def _line(self: Watchdog, waited, file):
     again = typed_command(self.folder)
     resumes = f"`{again}` resumes" if again else "the same call resumes"
     return (
-        f"nothing new {after} for {round(waited, 1):g} s (`stall_factor={self.factor:g}`): it "
-        f"waits for {self.waits_for}; stacks of all threads: {file}; once it has "
+        f"nothing new {after} for {round(waited, 1):g} s "
+        f"(`stall_factor={self.factor:g}`): it waits for {self.waits_for}; stacks of all threads: {file}; once it has "
         f"ended, {resumes} from its last checkpoint"
     )
