@@ -148,6 +148,6 @@ def _line(self: Watchdog, waited, file):
     resumes = f"`{again}` resumes" if again else "the same call resumes"
     return (
         f"nothing new {after} for {round(waited, 1):g} s "
-        f"(`stall_factor={self.factor:g}`): it waits for {self.waits_for}; stacks of all threads: {file}; once it has "
-        f"ended, {resumes} from its last checkpoint"
+        f"(`stall_factor={self.factor:g}`): it waits for {self.waits_for}; stacks of "
+        f"all threads: {file}; once it has ended, {resumes} from its last checkpoint"
     )
