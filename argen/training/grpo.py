@@ -311,8 +311,8 @@ def train(
     wandb_mode: str | None = None,  # 'online', 'offline', 'disabled'
     resume_from_checkpoint: str | Path | None = None,  # By default the newest
     live: bool = False,  # Draw learning curves while it trains, in a notebook
-    stall_factor: float = 20.0,  # Report when nothing begins for so many median steps
-    stop_on_stall: bool = False,  # End then, and resume with the same call
+    stall_factor: float = 20.0,  # Median steps without anything new that are a stall
+    stop_on_stall: bool = False,  # End a run that stalls; the same call resumes it
     # A second judge of held-out responses, never a reward: it chooses the checkpoint
     witness: str | Callable | None = None,
     stop_on_alarm: bool = False,  # End when the reward rises and the witness falls
