@@ -82,6 +82,7 @@ def _together(name):
     return work_alone()
 
 
+# %% ../nbs/command_line/02_cli.ipynb #8df20d2d
 def _run(name, words):
     "Run one command; returns its exit code"
     surroundings = _together(name)

@@ -85,6 +85,7 @@ def _check_settings(path: Path, settings: dict):
         )
 
 
+# %% ../nbs/core/05_runs.ipynb #3ec1d199
 def typed_command(
     folder: Path,  # The run's
 ) -> str:  # For a shell; '' where it wasn't typed
@@ -96,6 +97,7 @@ def typed_command(
         return ""
 
 
+# %% ../nbs/core/05_runs.ipynb #5c64bf89
 def open_run(
     path: str | Path,  # The run's folder, made if needed
     stage: str,  # Which job: 'generate', 'train', …
@@ -175,6 +177,7 @@ def wait_for_first():
         time.sleep(_FIRST_SPEAKS)
 
 
+# %% ../nbs/core/05_runs.ipynb #07740588
 _LAUNCHED = (  # What tells libraries that other processes take part
     "RANK",
     "WORLD_SIZE",

@@ -593,6 +593,7 @@ def _value_type(name):
     return type(GRPO_CONFIG[name])
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #32629acc
 def _default_text(name):
     "What a GRPO setting is when it isn't given"
     if name in GRPO_OPTIONAL:

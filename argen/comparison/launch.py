@@ -379,6 +379,7 @@ def ray_devices(
     return [share] * count
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #288a2b56
 _PROBE_SECONDS = 10  # In which a cluster's address must answer
 
 
@@ -415,6 +416,7 @@ def _start_ray(ray, address):
         ) from None
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #2ea0752f
 @contextmanager
 def ray_session():
     "A connection to Ray: the open one, or a new one that is closed afterwards"

@@ -59,6 +59,7 @@ def resume_point(
     return checkpoint
 
 
+# %% ../../nbs/training/08_checkpoints.ipynb #09c73af0
 def check_processes(
     checkpoint: Path | None,  # To resume from; `None`: at the beginning
     count: int,  # Processes that train now
@@ -77,6 +78,7 @@ def check_processes(
         )
 
 
+# %% ../../nbs/training/08_checkpoints.ipynb #ab390d31
 def chosen_checkpoint(
     run: Path,  # The run's folder
     wanted: str | Path | None = None,  # One of its checkpoints; by default the newest

@@ -167,7 +167,7 @@ def _idle(settings):
 
 
 # %% ../../nbs/training/04_configuration.ipynb #fe40b5e4
-_LATER = (  # Manifests leave these out unless they are set, as those before them did
+_LATER = (  # Left out unless they are set, as from manifests before them
     "mask_truncated_completions",
     "importance_sampling_level",
     "epsilon_high",
@@ -209,6 +209,7 @@ def _check_numbers(settings):
         )
 
 
+# %% ../../nbs/training/04_configuration.ipynb #5450c7fc
 def _check_template_settings(settings):
     "`InputError` unless these are names with values"
     given = settings.chat_template_kwargs

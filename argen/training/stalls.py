@@ -64,15 +64,16 @@ class Watchdog:
         self.waits_for = what
         self.since = time.monotonic()
 
-    @property
-    def limit(self) -> float:
-        "Seconds without anything new that are a stall"
-        if not self.steps:
-            return self.first
-        return max(self.least, self.factor * median(self.steps))
-
 
 # %% ../../nbs/training/05b_stalls.ipynb #1c7d0b42
+@patch(as_prop=True)
+def limit(self: Watchdog) -> float:
+    "Seconds without anything new that are a stall"
+    if not self.steps:
+        return self.first
+    return max(self.least, self.factor * median(self.steps))
+
+
 @patch
 def callback(self: Watchdog):  # A transformers callback
     "Times the steps of a training"

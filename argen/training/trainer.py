@@ -372,6 +372,7 @@ class _SaysWhatBegins:
         return super()._save_checkpoint(*args, **kw)
 
 
+# %% ../../nbs/training/09_trainer.ipynb #812aca6f
 def policy_trainer() -> type:
     "TRL's `GRPOTrainer` with these parts in front of it"
     from trl import GRPOTrainer
