@@ -358,6 +358,8 @@ def _can_share(model) -> bool:
 
     if model.dtype != torch.float32 or model.config.is_encoder_decoder:
         return False
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return False  # Padding between the two parts would count as distance
     rope = getattr(model.config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3"):
         return False  # Positions that depend on the length of the whole row
