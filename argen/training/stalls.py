@@ -128,16 +128,24 @@ def _report(self: Watchdog, waited):
     number = process_number()
     file = self.folder / (f"stall-{number}.txt" if number else "stall.txt")
     said = self._line(waited, file)
-    with file.open("a") as stacks:
-        stacks.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {said}\n\n")
-        stacks.flush()
-        faulthandler.dump_traceback(stacks, all_threads=True)
-        stacks.write("\n")
+    try:
+        _write_stacks(file, said)
+    except OSError as error:  # The disk may be what it waits for
+        said += f" (not written: {error.strerror})"
     if number == 0 and not self.stops:
         logging.getLogger(__name__).warning(said)
     if self.stops:
         self.reason = said
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def _write_stacks(file, said):
+    "Add the stacks of all threads to a file"
+    with file.open("a") as stacks:
+        stacks.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {said}\n\n")
+        stacks.flush()
+        faulthandler.dump_traceback(stacks, all_threads=True)
+        stacks.write("\n")
 
 
 @patch
