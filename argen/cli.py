@@ -9,10 +9,18 @@ __all__ = []
 
 # %% ../nbs/command_line/02_cli.ipynb #d23cf9ed
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+
+from argen.runs import (
+    n_processes,
+    process_number,
+    typed,
+    wait_for_first,
+    work_alone,
+)
 
 from .command_line.commands import COMMANDS, command_parser
 from .command_line.options import Parser, spell
@@ -20,7 +28,6 @@ from .errors import InputError
 from .files import is_disk_full
 from .models.keys import redact
 from .progress import ProgressBars
-from .runs import typed
 
 
 # %% ../nbs/command_line/02_cli.ipynb #d53fde5a
@@ -50,11 +57,43 @@ def _overview():
 # %% ../nbs/command_line/02_cli.ipynb #2e4062e0
 def _complain(name, text):
     "Say on the error stream what is wrong with a command"
+    wait_for_first()
+    if process_number():
+        name = f"{name} (process {process_number()})"
     print(f"argen {name}: {text}", file=sys.stderr)
 
 
+# %% ../nbs/command_line/02_cli.ipynb #1c55f986
+_SPREAD = ("train",)  # Commands whose work several processes share
+
+
+def _together(name):
+    "What surrounds a command of several processes; `None`: another one does the work"
+    count = n_processes()
+    if count == 1 or name in _SPREAD:
+        return nullcontext()
+    if process_number():
+        return None
+    print(
+        f"argen {name}: one of {count} processes does all of it (only `argen train` "
+        "is spread over several); start it without a launcher",
+        file=sys.stderr,
+    )
+    return work_alone()
+
+
+# %% ../nbs/command_line/02_cli.ipynb #8df20d2d
 def _run(name, words):
     "Run one command; returns its exit code"
+    surroundings = _together(name)
+    if surroundings is None:
+        return 0
+    with surroundings:
+        return _run_here(name, words)
+
+
+def _run_here(name, words):
+    "Run one command in this process; returns its exit code"
     parser = command_parser(name)
     arguments = parser.parse_args(words)
     bars = ProgressBars()
@@ -76,8 +115,7 @@ def _run(name, words):
         return 130
     finally:
         bars.close()
-    is_first = os.environ.get("RANK", "0") == "0"  # Of several processes, one prints
-    if is_first:
+    if process_number() == 0:  # Of several processes, one prints
         from argen.tables import show_markdown
 
         show_markdown(result.text)

@@ -13,6 +13,7 @@ import os
 import platform
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -84,6 +85,19 @@ def _check_settings(path: Path, settings: dict):
         )
 
 
+# %% ../nbs/core/05_runs.ipynb #3ec1d199
+def typed_command(
+    folder: Path,  # The run's
+) -> str:  # For a shell; '' where it wasn't typed
+    "The command that began a run, and where"
+    try:
+        found = json.loads((folder / COMMAND_FILE).read_text(encoding="utf-8"))
+        return f"cd {found['folder']} && {found['command']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+# %% ../nbs/core/05_runs.ipynb #5c64bf89
 def open_run(
     path: str | Path,  # The run's folder, made if needed
     stage: str,  # Which job: 'generate', 'train', …
@@ -143,6 +157,50 @@ def _remove_lock(place: Path, new: list[Path]):
             folder.rmdir()
 
 
+# %% ../nbs/core/05_runs.ipynb #a8ef02f7
+def process_number() -> int:  # 0 for the first one, and for one that is alone
+    "The number of this process among those that `torchrun` or `accelerate` started"
+    return int(os.environ.get("RANK", "0"))
+
+
+def n_processes() -> int:
+    "How many processes `torchrun` or `accelerate` started together"
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+_FIRST_SPEAKS = 5  # Seconds in which the first process fails for all
+
+
+def wait_for_first():
+    "Let the first process speak; its launcher then ends this one, if both failed"
+    if process_number():
+        time.sleep(_FIRST_SPEAKS)
+
+
+# %% ../nbs/core/05_runs.ipynb #07740588
+_LAUNCHED = (  # What tells libraries that other processes take part
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_RANK",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+
+
+@contextmanager
+def work_alone():
+    "What runs in here, and what it starts, doesn't know of other processes"
+    kept = {name: os.environ[name] for name in _LAUNCHED if name in os.environ}
+    for name in kept:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
 # %% ../nbs/core/05_runs.ipynb #194763df
 @contextmanager
 def hold(
@@ -153,7 +211,7 @@ def hold(
     "Keep other runs out of a folder"
     held = vars(_own).setdefault("folders", set())
     place = None if folder is None else Path(folder).resolve()
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_first = process_number() == 0
     if place is None or place in held or not is_first:
         yield
         return

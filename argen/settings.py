@@ -206,6 +206,11 @@ GRPO_OPTIONAL = {  # Setting → its type
     "per_device_eval_batch_size": int,
     "vllm_server_base_url": str,
     "vllm_gpu_memory_utilization": float,
+    "mask_truncated_completions": bool,
+    "importance_sampling_level": str,
+    "epsilon_high": float,
+    "multi_objective_aggregation": str,
+    "chat_template_kwargs": dict,
 }
 
 # %% ../nbs/core/01_settings.ipynb #9e01638c
@@ -338,12 +343,14 @@ RANGES = {  # Parameter → the numbers that it may have
     "grpo.temperature": Range(0, 10, above=True),
     "max_completion_length": _count,
     "max_missing_share": _share,
+    "stall_factor": Range(1, 1_000_000, above=True),
     "policy_weight": _coefficient,
     "reward_func_weights": Range(-1_000, 1_000),
     "beta": _coefficient,
     "kl_beta_start": _coefficient,
     "kl_beta_end": _coefficient,
     "target_kl": Range(0, 100, above=True),
+    "epsilon_high": Range(0, 100, above=True),
     # GRPO: adapter, checkpoints and vLLM
     "lora_r": Range(0, 4_096, whole=True),
     "lora_alpha": Range(0, 100_000, above=True),

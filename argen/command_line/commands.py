@@ -10,6 +10,7 @@ __all__ = ["COMMANDS", "Command", "Result"]
 # %% ../../nbs/command_line/01_commands.ipynb #08e01688
 import argparse
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -483,6 +484,8 @@ _TRAIN = [
     "eval_scenarios",
     "witness",
     "stop_on_alarm",
+    "stall_factor",
+    "stop_on_stall",
     "output_dir",
     "system_prompt",
     "use_separate_rewards",
@@ -519,6 +522,15 @@ _GRPO = {
         "loss_type": "how tokens are averaged: bnpo (over the batch), grpo (by"
         " response), dr_grpo (over a fixed length), dapo, cispo, sapo, luspo, vespo"
         " (see TRL)",
+        "importance_sampling_level": "whose ratio to the generating model is clipped:"
+        " token, or sequence (GSPO); with --num-iterations above 1",
+        "epsilon_high": "how far a ratio may rise above 1 (0.2 if not given; DAPO takes"
+        " 0.28); with --loss-type cispo the cap itself (5)",
+        "mask_truncated_completions": "learn nothing from responses that were cut off",
+        "multi_objective_aggregation": "of --use-separate-rewards: sum_then_normalize,"
+        " or normalize_then_sum, so that each counts alike (GDPO)",
+        "chat_template_kwargs": "settings of the chat template, as JSON such as"
+        """ '{"enable_thinking": false}'""",
         "scale_rewards": "divide advantages by the rewards' standard deviation: group,"
         " batch, or none",
         "ablation_mode": "reward_only (no policy factors), policy_only (factors only)",
@@ -566,10 +578,22 @@ def _true_or_false(text):
     raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
 
 
+def _json_object(text):
+    "The value of an option that holds names and values"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value
+
+
 def _value_type(name):
     "What reads the value of a GRPO setting"
-    if name in GRPO_OPTIONAL:
-        return GRPO_OPTIONAL[name]
+    kind = GRPO_OPTIONAL.get(name)
+    if kind:
+        return _json_object if kind is dict else kind
     if GRPO_CONFIG[name] is True:
         return _true_or_false
     if name == "warmup_steps":
@@ -577,6 +601,7 @@ def _value_type(name):
     return type(GRPO_CONFIG[name])
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #32629acc
 def _default_text(name):
     "What a GRPO setting is when it isn't given"
     if name in GRPO_OPTIONAL:
@@ -594,7 +619,7 @@ def _add_grpo_options(parser):
     for title, settings in _GRPO.items():
         group = parser.add_argument_group(title)
         for name, text in settings.items():
-            if GRPO_CONFIG.get(name) is False:
+            if GRPO_CONFIG.get(name) is False or GRPO_OPTIONAL.get(name) is bool:
                 reading = {"action": "store_true"}
             else:
                 metavar = name.rsplit("_", 1)[-1].upper()

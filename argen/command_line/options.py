@@ -19,6 +19,7 @@ from functools import cache
 from types import NoneType
 from typing import Literal, get_args, get_origin
 
+from ..runs import wait_for_first
 from ..settings import check_numbers, number_range
 
 
@@ -216,6 +217,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         "Exit with code 2, in two lines"
+        wait_for_first()
         message = message[:500]
         message = message.replace("argument ", "").replace("the following ", "")
         sys.stderr.write(f"{self.prog}: {message}\nSee {self.prog} --help\n")

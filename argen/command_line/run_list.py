@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import require
 from ..files import user_path
 from ..models.names import model_label
-from ..runs import COMMAND_FILE
+from ..runs import typed_command
 from ..tables import escape_markdown, markdown_table
 
 
@@ -145,16 +145,8 @@ def _read_run(folder, root):
         started=str(manifest.get("started", "")),
         result=result,
         is_finished=finished,
-        command=_typed(folder),
+        command=typed_command(folder),
     )
-
-
-def _typed(folder):
-    "The command that began a run, and where; '' where it wasn't typed"
-    found = _json(folder / COMMAND_FILE)
-    if not found:
-        return ""
-    return f"cd {found['folder']} && {found['command']}"
 
 
 # %% ../../nbs/command_line/06_run_list.ipynb #04fa0407

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -379,6 +380,44 @@ def ray_devices(
     return [share] * count
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #288a2b56
+_PROBE_SECONDS = 10  # In which a cluster's address must answer
+
+
+def check_ray_address(
+    address: str,  # RAY_ADDRESS: 'host:port', 'ray://host:port', a word, or ''
+):
+    "`InputError` for an address that nobody answers; Ray itself tries for minutes"
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # Ray finds the cluster itself
+    try:
+        place = (host.strip("[]"), int(port))
+        socket.create_connection(place, timeout=_PROBE_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise InputError(
+            f"RAY_ADDRESS={address}: nobody answers ({error}); start the cluster "
+            "there, correct the address, or unset it, and Ray starts on this machine"
+        ) from None
+
+
+def _start_ray(ray, address):
+    "Connect to a cluster, or start one here; `InputError` where there is none"
+    check_ray_address(address)
+    dashboard = None if address else False
+    try:
+        ray.init(
+            log_to_driver=False, include_dashboard=dashboard, logging_level="ERROR"
+        )
+    except ConnectionError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"RAY_ADDRESS={address}: {reason}; start the cluster, correct the address, "
+            "or unset it, and Ray starts on this machine"
+        ) from None
+
+
+# %% ../../nbs/comparison/11_launch.ipynb #2ea0752f
 @contextmanager
 def ray_session():
     "A connection to Ray: the open one, or a new one that is closed afterwards"
@@ -391,10 +430,7 @@ def ray_session():
         ) from None
     is_new = not ray.is_initialized()
     if is_new:
-        dashboard = None if os.environ.get("RAY_ADDRESS") else False
-        ray.init(
-            log_to_driver=False, include_dashboard=dashboard, logging_level="ERROR"
-        )
+        _start_ray(ray, os.environ.get("RAY_ADDRESS", ""))
     try:
         yield ray
     finally:

@@ -9,6 +9,7 @@ __all__ = ["LocalChat", "load_model", "smollm2_path"]
 
 # %% ../../nbs/models/03_local.ipynb #02e41686
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -338,6 +339,74 @@ def _response(self: LocalChat, prompt, tokens, ends, prompt_tokens) -> Response:
     )
 
 
+# %% ../../nbs/models/03_local.ipynb #baa70651
+_LEAST_SHARED = 16  # Tokens: a shorter beginning isn't worth a pass of its own
+
+
+def _n_shared(rows: list[list[int]]) -> int:
+    "How many tokens all rows begin with, short of the last token of each; 0 for few"
+    shared = len(os.path.commonprefix(rows))
+    shared = min(shared, min(map(len, rows)) - 1)
+    return shared if len(rows) > 1 and shared >= _LEAST_SHARED else 0
+
+
+def _can_share(model) -> bool:
+    "Does the model keep plain keys and values, and enough digits for the same tokens?"
+    import torch
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    if model.dtype != torch.float32 or model.config.is_encoder_decoder:
+        return False
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return False  # Padding between the two parts would count as distance
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    if rope.get("rope_type", "default") not in ("default", "linear", "llama3"):
+        return False  # Positions that depend on the length of the whole row
+    layers = DynamicCache(config=model.config).layers
+    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+def _behind(rows, n_pads: list[int], shared: int):
+    "Rows of a tensor with their padding moved behind their first `shared` tokens"
+    import torch
+
+    moved = []
+    for row, start in zip(rows, n_pads):
+        end = start + shared
+        moved.append(torch.cat([row[start:end], row[:start], row[end:]]))
+    return torch.stack(moved)
+
+
+# %% ../../nbs/models/03_local.ipynb #c162f82d
+def _prefix_cache(model, prefix, copies: int) -> dict:
+    "An argument of `generate`: the keys and values of a prefix, once for each row"
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.config)
+    parameters = inspect.signature(model.forward).parameters
+    name = "cache" if "cache" in parameters else "past_key_values"
+    model(input_ids=prefix, use_cache=True, logits_to_keep=1, **{name: cache})
+    cache.batch_repeat_interleave(copies)
+    return {name: cache}
+
+
+@patch
+def _share_prefix(self: LocalChat, inputs) -> dict:
+    "What `generate` takes, with the common beginning of its rows evaluated already"
+    if set(inputs) != {"input_ids", "attention_mask"} or not _can_share(self.model):
+        return dict(inputs)
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    n_pads = (ids.shape[1] - mask.sum(1)).tolist()
+    rows = [row[start:] for row, start in zip(ids.tolist(), n_pads)]
+    shared = _n_shared(rows)
+    if not shared:
+        return dict(inputs)
+    ids, mask = _behind(ids, n_pads, shared), _behind(mask, n_pads, shared)
+    cached = _prefix_cache(self.model, ids[:1, :shared], len(rows))
+    return {"input_ids": ids, "attention_mask": mask, **cached}
+
+
 # %% ../../nbs/models/03_local.ipynb #4f07a97b
 @patch
 def _generate(self: LocalChat, texts) -> list[Response]:
@@ -354,7 +423,7 @@ def _generate(self: LocalChat, texts) -> list[Response]:
     ends = self._end_tokens()
     with torch.inference_mode():
         output = self.model.generate(
-            **inputs,
+            **self._share_prefix(inputs),
             max_new_tokens=self.max_tokens,
             pad_token_id=self.tokenizer.pad_token_id,
             eos_token_id=sorted(ends),

@@ -247,8 +247,12 @@ def _tokens_until(self: CompletionReader, length, ids):
 
 
 @patch
-def opened_by_template(self: CompletionReader) -> ReasoningTags | None:
+def opened_by_template(
+    self: CompletionReader,
+    **settings,  # Of the chat template
+) -> ReasoningTags | None:
     "Tags of the thought that the chat template opens in each prompt, if it does"
     render = self.tokenizer.apply_chat_template
     hello = [{"role": "user", "content": "Hello"}]
-    return opening_tags(render(hello, tokenize=False, add_generation_prompt=True))
+    prompt = render(hello, tokenize=False, add_generation_prompt=True, **settings)
+    return opening_tags(prompt)

@@ -59,6 +59,26 @@ def resume_point(
     return checkpoint
 
 
+# %% ../../nbs/training/08_checkpoints.ipynb #09c73af0
+def check_processes(
+    checkpoint: Path | None,  # To resume from; `None`: at the beginning
+    count: int,  # Processes that train now
+):
+    "`InputError` when so many processes would go on with batches of another size"
+    if checkpoint is None:
+        return
+    # Each of several processes saves the state of its own random numbers
+    before = len(list(checkpoint.glob("rng_state_*.pth"))) or 1
+    if before != count:
+        raise InputError(
+            f"{checkpoint.parent}: {before} process{'es' * (before > 1)} trained up "
+            f"to {checkpoint.name}, and now there {'are' if count > 1 else 'is'} "
+            f"{count}, so a step would take another batch; start {before}, or choose "
+            "another folder"
+        )
+
+
+# %% ../../nbs/training/08_checkpoints.ipynb #ab390d31
 def chosen_checkpoint(
     run: Path,  # The run's folder
     wanted: str | Path | None = None,  # One of its checkpoints; by default the newest

@@ -9,9 +9,9 @@ __all__ = ["GrpoSettings", "grpo_settings"]
 
 # %% ../../nbs/training/04_configuration.ipynb #82ab294e
 import importlib.util
+import inspect
 import json
 import math
-import os
 import re
 import warnings
 from dataclasses import fields
@@ -21,6 +21,7 @@ from fastcore.basics import AttrDict, patch
 
 from ..errors import InputError
 from ..files import user_path
+from ..runs import n_processes
 from ..settings import GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, check_numbers
 
 
@@ -50,6 +51,7 @@ def grpo_settings(
         if name in given:
             raise InputError(f"`{name}={given[name]!r}`: has no effect {reason}")
     _check_numbers(settings)
+    _check_template_settings(settings)
     return settings
 
 
@@ -92,6 +94,9 @@ _CHOICES = {
     "mixed_precision": ("auto", "no", "bf16", "fp16"),
     "vllm_mode": ("colocate", "server"),
     "ablation_mode": (None, "full", "reward_only", "policy_only"),
+    "importance_sampling_level": (None, "token", "sequence"),
+    "multi_objective_aggregation": (None, "sum_then_normalize", "normalize_then_sum"),
+    "mask_truncated_completions": (None, True, False),
 }
 
 
@@ -99,7 +104,7 @@ def _check_choices(settings):
     "`InputError` for a word that is not a choice"
     for name, choices in _CHOICES.items():
         if settings[name] not in choices:
-            words = ", ".join(choice for choice in choices if choice)
+            words = ", ".join(str(choice) for choice in choices if choice is not None)
             raise InputError(f"`{name}={settings[name]!r}`: not one of {words}")
 
 
@@ -120,7 +125,13 @@ _NO_EFFECT = {
     "vllm_mode": "without `use_vllm`",
     "vllm_server_base_url": "without `use_vllm` and `vllm_mode='server'`",
     "vllm_gpu_memory_utilization": "without `use_vllm` and `vllm_mode='colocate'`",
+    "epsilon_high": "without `num_iterations` above 1 and a loss that clips ratios, or "
+    "`loss_type='cispo'`",
+    "importance_sampling_level": "without `num_iterations` above 1, or with "
+    "`loss_type='vespo'`",
+    "scale_rewards": "beside `multi_objective_aggregation='normalize_then_sum'`",
 }
+_CLIPPING = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")  # Losses that clip ratios
 
 
 # %% ../../nbs/training/04_configuration.ipynb #8ec192f0
@@ -130,6 +141,8 @@ def _idle(settings):
     on_plateau = settings.lr_scheduler_type == "reduce_lr_on_plateau"
     warms_up = not on_plateau and settings.lr_scheduler_type != "constant"
     vllm_mode = settings.vllm_mode if settings.use_vllm else None
+    moves_on = settings.num_iterations > 1  # Else the ratio of a token is 1
+    clips = moves_on and settings.loss_type in _CLIPPING
     has_effect = {
         "kl_beta_start": is_scheduled,
         "kl_beta_end": is_scheduled,
@@ -146,8 +159,21 @@ def _idle(settings):
         "vllm_mode": settings.use_vllm,
         "vllm_server_base_url": vllm_mode == "server",
         "vllm_gpu_memory_utilization": vllm_mode == "colocate",
+        "epsilon_high": clips or settings.loss_type == "cispo",
+        "importance_sampling_level": moves_on and settings.loss_type != "vespo",
+        "scale_rewards": settings.multi_objective_aggregation != "normalize_then_sum",
     }
     return {name: _NO_EFFECT[name] for name, acts in has_effect.items() if not acts}
+
+
+# %% ../../nbs/training/04_configuration.ipynb #fe40b5e4
+_LATER = (  # Left out unless they are set, as from manifests before them
+    "mask_truncated_completions",
+    "importance_sampling_level",
+    "epsilon_high",
+    "multi_objective_aggregation",
+    "chat_template_kwargs",
+)
 
 
 @patch
@@ -155,16 +181,14 @@ def acting(
     self: GrpoSettings,
 ) -> dict:
     "The settings that have an effect: what a manifest records"
-    idle = _idle(self)
-    return {name: value for name, value in self.items() if name not in idle}
+    left_out = {*_idle(self), *(name for name in _LATER if self[name] is None)}
+    return {name: value for name, value in self.items() if name not in left_out}
 
 
 # %% ../../nbs/training/04_configuration.ipynb #eb7bb5c4
 def _step_batch(settings):
     "Completions of one step, over all processes"
-    passes = settings.gradient_accumulation_steps * int(
-        os.environ.get("WORLD_SIZE", "1")
-    )
+    passes = settings.gradient_accumulation_steps * n_processes()
     return settings.per_device_train_batch_size * passes
 
 
@@ -183,6 +207,33 @@ def _check_numbers(settings):
             "(`per_device_train_batch_size` × `gradient_accumulation_steps` × "
             "processes)"
         )
+
+
+# %% ../../nbs/training/04_configuration.ipynb #5450c7fc
+def _check_template_settings(settings):
+    "`InputError` unless these are names with values"
+    given = settings.chat_template_kwargs
+    if given is not None and not (isinstance(given, dict) and given):
+        raise InputError(
+            f"`chat_template_kwargs={given!r}`: give names and values, such as "
+            '{"enable_thinking": false}'
+        )
+
+
+@patch
+def check_template(
+    self: GrpoSettings,
+    tokenizer,  # Of the model that is trained
+):
+    "`InputError` for a setting that the model's chat template doesn't read"
+    reserved = inspect.signature(tokenizer.apply_chat_template).parameters
+    for name in self.chat_template_kwargs or {}:
+        found = re.search(rf"\b{re.escape(name)}\b", str(tokenizer.chat_template))
+        if not found or name in reserved:
+            raise InputError(
+                f"`chat_template_kwargs`: the chat template of this model has no "
+                f"setting {name!r}; leave it out"
+            )
 
 
 # %% ../../nbs/training/04_configuration.ipynb #cc418936

@@ -28,6 +28,7 @@ from argen.records import (
     prompt_hash,
 )
 from argen.training.checkpoints import (
+    check_processes,
     chosen_checkpoint,
     last_checkpoint,
     read_log,
@@ -48,7 +49,7 @@ from ..progress import DEFAULT_PROGRESS
 from ..rubrics.criteria import Rubric, as_policy_or_rubric
 from ..rubrics.grading import make_grader
 from ..rubrics.meta import grader_line
-from ..runs import hold, open_run
+from ..runs import hold, n_processes, open_run, process_number
 from ..settings import DEFAULT_MODEL_ID
 from ..tables import markdown_table
 from .callbacks import beta_callback, run_callback
@@ -57,6 +58,7 @@ from .curves import LiveCurves, plot_run
 from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .rubric_rewards import RubricRewards, rubric_rows
+from .stalls import Watchdog
 from .tracking import WandbRun
 from .trainer import policy_trainer
 from .witness import Witness, plot_witness, training_witness
@@ -309,6 +311,8 @@ def train(
     wandb_mode: str | None = None,  # 'online', 'offline', 'disabled'
     resume_from_checkpoint: str | Path | None = None,  # By default the newest
     live: bool = False,  # Draw learning curves while it trains, in a notebook
+    stall_factor: float = 20.0,  # Median steps without anything new that are a stall
+    stop_on_stall: bool = False,  # End a run that stalls; the same call resumes it
     # A second judge of held-out responses, never a reward: it chooses the checkpoint
     witness: str | Callable | None = None,
     stop_on_alarm: bool = False,  # End when the reward rises and the witness falls
@@ -318,6 +322,7 @@ def train(
     chosen = grpo_settings(model, **settings)
     policy = as_policy_or_rubric(policy)
     output_dir = output_folder(output_dir)
+    watchdog = Watchdog(output_dir, stall_factor, stops=stop_on_stall)
     by_rubric = isinstance(policy, Rubric)
     if by_rubric:
         _check_rubric(policy, chosen, witness)
@@ -330,6 +335,7 @@ def train(
         reward_func_weights=reward_func_weights,
         policy_weight=policy_weight,
     )
+    _check_aggregation(chosen, mix)
     held_out = _read_rows(eval_scenarios, system_prompt, policy)
     judge = make_grader(judge) if by_rubric else make_judge(judge)
     plan = _Plan(
@@ -346,7 +352,7 @@ def train(
     )
     if plan.chosen_by == "eval_witness":
         _check_schedule(chosen)
-    reporting = _Reporting(progress, live, wandb_project, wandb_mode)
+    reporting = _Reporting(progress, live, wandb_project, wandb_mode, watchdog)
     return _run_plan(plan, output_dir, reporting, resume_from_checkpoint)
 
 
@@ -359,6 +365,16 @@ def _check_rubric(rubric, settings, witness):
             raise InputError(
                 f"`{name}`: goes with a policy, not with a rubric; leave it out"
             )
+
+
+def _check_aggregation(settings, mix):
+    "`InputError` for an aggregation of rewards where there is one only"
+    way = settings.multi_objective_aggregation
+    if way is not None and len(mix.weights) < 2:
+        raise InputError(
+            f"`multi_objective_aggregation={way!r}`: has no effect on a single reward; "
+            "add `use_separate_rewards`"
+        )
 
 
 def _check_schedule(settings):
@@ -379,12 +395,13 @@ class _Reporting:
     live: bool
     wandb_project: str | None
     wandb_mode: str | None
+    watchdog: Watchdog
 
     @contextmanager
     def listeners(self, run, manifest):
         "What takes each row of the log, ended at the end"
         listeners = [LiveCurves()] if self.live else []
-        if self.wandb_project is None or _rank() > 0:
+        if self.wandb_project is None or process_number() > 0:
             yield listeners
             return
         tracker = WandbRun(self.wandb_project, run, manifest, self.wandb_mode)
@@ -400,8 +417,9 @@ def _train_in(run, plan, reporting, resume_from):
     from transformers import set_seed
 
     manifest = plan.manifest()
-    loaded = _load(plan)
     checkpoint = chosen_checkpoint(run, resume_from)
+    check_processes(checkpoint, n_processes())
+    loaded = _load(plan)
     set_seed(plan.settings.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -411,7 +429,22 @@ def _train_in(run, plan, reporting, resume_from):
                 _open(run, manifest, resume_from)
             log = run_callback(run / "log.jsonl", reporting.progress, listeners)
             trainer.add_callback(log)
-            _fit(plan, run, trainer, checkpoint)
+            trainer.watchdog = reporting.watchdog
+            trainer.add_callback(trainer.watchdog.callback())
+            with _ended_by(trainer.watchdog):
+                _fit(plan, run, trainer, checkpoint)
+
+
+@contextmanager
+def _ended_by(watchdog):
+    "`TrainingStopped` when a watchdog ended what runs in here"
+    try:
+        with watchdog.watching():
+            yield
+    except KeyboardInterrupt:
+        if watchdog.reason is None:
+            raise
+        raise TrainingStopped(watchdog.reason) from None
 
 
 # %% ../../nbs/training/10_grpo.ipynb #2608d364
@@ -456,7 +489,7 @@ def _check_folder(run, manifest):
 
 def _open(run, manifest, resume_from):
     "Write the manifest; the first process cuts the run back to its checkpoint"
-    is_first = _rank() == 0
+    is_first = process_number() == 0
     if is_first and last_checkpoint(run) is None:
         # Nothing was kept of a run that failed: its settings may be corrected
         (run / "manifest.json").unlink(missing_ok=True)
@@ -478,7 +511,8 @@ def _load(plan):
             f"`model={plan.model!r}`: its tokenizer has no chat template; train an "
             "instruction-tuned model"
         )
-    if plan.judge is not offline_judge and _rank() == 0:
+    plan.settings.check_template(tokenizer)
+    if plan.judge is not offline_judge and process_number() == 0:
         _check_judge(plan)
     settings = plan.settings
     if not torch.cuda.is_available():
@@ -587,7 +621,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
 def _save_model(trainer, plan, run):
     "Save the trained model, and how the run ended"
     part = run / "model.part"
-    if _rank() == 0:
+    if process_number() == 0:
         shutil.rmtree(part, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(part))
@@ -630,15 +664,10 @@ def _ending(trainer, plan, run):
 
 
 # %% ../../nbs/training/10_grpo.ipynb #ee0ac696
-def _rank():
-    "The number of this process"
-    return int(os.environ.get("RANK", "0"))
-
-
 @contextmanager
 def _main_process_first():
     "Let the first process do something before the others do it"
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if n_processes() == 1:
         yield
         return
     import torch

@@ -213,10 +213,11 @@ def _response(self: Rewards, text, tokens, ending) -> Response:
 def read_with(
     self: Rewards,
     tokenizer,  # Of the model that is trained
+    **settings,  # Of its chat template
 ):
     "Read completions by the tags and the chat template of a tokenizer"
     self.reader = CompletionReader(tokenizer)
-    self.opened = self.reader.opened_by_template()
+    self.opened = self.reader.opened_by_template(**settings)
 
 
 # %% ../../nbs/training/00_rewards.ipynb #529e62d9

@@ -142,7 +142,7 @@ class _RecordsCompletions:
         "Say who judges completions, and where they are kept"
         self.rewards = rewards
         self.rewards.eos_ids = set(self.eos_token_ids)
-        self.rewards.read_with(self.processing_class)
+        self.rewards.read_with(self.processing_class, **self.chat_template_kwargs)
         self.rewards.logs_scores = False
         self.folder = Path(folder)
         self.unlogged = {"train": [], "eval": []}  # Completions since the last log
@@ -322,6 +322,7 @@ def _hear(self: _WatchesEvaluations, logs, rows):
 
     witness, step = self.witness, self.state.global_step
     is_main = self.accelerator.is_main_process
+    self.begin("the witness")
     said = [witness.judge_rows(rows) if is_main else None]
     (judged,) = broadcast_object_list(said)
     witness.recall(judged)
@@ -342,12 +343,43 @@ def _hear(self: _WatchesEvaluations, logs, rows):
 
 
 # %% ../../nbs/training/09_trainer.ipynb #ff2a5555
+class _SaysWhatBegins:
+    "A part of the trainer: tells a watchdog what the training begins"
+
+    watchdog = None  # A `Watchdog`
+
+    def begin(self, what):
+        "Tell the watchdog, where there is one"
+        if self.watchdog is not None:
+            self.watchdog.begin(what)
+
+    def _generate_single_turn(self, *args, **kw):
+        self.begin("generation")
+        return super()._generate_single_turn(*args, **kw)
+
+    def _calculate_rewards(self, *args, **kw):
+        self.begin("the judge")
+        rewards = super()._calculate_rewards(*args, **kw)
+        self.begin("the update")
+        return rewards
+
+    def compute_loss(self, *args, **kw):
+        self.begin("the update")
+        return super().compute_loss(*args, **kw)
+
+    def _save_checkpoint(self, *args, **kw):
+        self.begin("the disk")
+        return super()._save_checkpoint(*args, **kw)
+
+
+# %% ../../nbs/training/09_trainer.ipynb #812aca6f
 def policy_trainer() -> type:
     "TRL's `GRPOTrainer` with these parts in front of it"
     from trl import GRPOTrainer
 
     logging.getLogger("trl.trainer.grpo_trainer").addFilter(_hides_prompts)
     parts = (
+        _SaysWhatBegins,
         _HearsWitness,
         _HidesJudgeLatency,
         _RecordsCompletions,
