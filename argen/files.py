@@ -7,6 +7,7 @@ Docs: https://argen-dev.github.io/argen/core/files.html.md"""
 # %% auto #0
 __all__ = [
     "append_jsonl",
+    "copied_lines",
     "drop_torn_line",
     "read_jsonl",
     "write_json",
@@ -20,10 +21,12 @@ import errno
 import json
 import math
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .errors import InputError, require
 
@@ -385,3 +388,16 @@ def drop_torn_line(
     if whole < len(data):
         os.truncate(path, whole)
     return len(data) - whole
+
+
+@contextmanager
+def copied_lines(
+    *paths: Path,  # JSONL files, and folders whose JSONL files are meant
+):  # A folder with copies; it is gone afterwards
+    "JSONL files to read as a run would, where nothing may be written"
+    with TemporaryDirectory() as folder:
+        for path in paths:
+            for file in path.glob("*.jsonl") if path.is_dir() else [path]:
+                if file.exists():
+                    shutil.copyfile(file, Path(folder, file.name))
+        yield Path(folder)
