@@ -29,8 +29,10 @@ from argen.evaluation.rubrics import (
 from ..errors import InputError
 from ..files import output_folder
 from ..judge.contract import judge_name, judge_stream
+from ..judge.estimates import judge_that_only_reads
 from ..judge.judges import make_judge
 from ..judge.llm import LLMJudge
+from ..models.estimates import Estimate
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
 from ..policy_files import policy_record
@@ -180,7 +182,9 @@ def evaluate(
     reasoning_effort: str | None = None,
     # Called as `progress(stage, done, total)`; by default draws bars
     progress: Callable = DEFAULT_PROGRESS,
-) -> Evaluation:  # Raises `InputError` for a file, model or judge that can't be used
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
+) -> Evaluation | Estimate:  # Raises `InputError` for a file, model or judge that
+    # can't be used
     "Ask `model` every scenario, have the responses judged, and score them"
     settings = GenerationSettings(
         system_prompt=system_prompt,
@@ -197,11 +201,31 @@ def evaluate(
     scenarios = scorable_scenarios(scenarios, limit, labeled)
     if output_dir:
         output_dir = output_folder(output_dir)
-    judge = make_judge(judge) if labeled else rubric_grader(judge, policy, scenarios)
+    judge = judge_that_only_reads(judge) if dry_run else make_judge(judge)
+    if not labeled:
+        judge = rubric_grader(judge, policy, scenarios)
+    if dry_run:
+        from argen.evaluation.estimates import estimate_evaluation
+
+        asked = (model, scenarios, settings)
+        return estimate_evaluation(*asked, judge, policy, output_dir)
     run = {"output_dir": output_dir, "progress": progress, "labeled": labeled}
     with hold(output_dir, "argen evaluate"):
         responses = collect_responses(model, scenarios, settings, **run)
         return judge_and_score(responses, judge, policy, progress)
+
+
+# %% ../../nbs/evaluation/02_run.ipynb #dry00211
+def _estimate_judging(responses, scenarios, judge, policy) -> Estimate:
+    "What judging responses that exist would take"
+    from argen.evaluation.estimates import expect_judging
+
+    judge = judge_that_only_reads(judge)
+    if isinstance(policy, Rubric):
+        bring_criteria(responses, scenarios)
+        asked = [scenario for scenario, _ in responses.pairs]
+        judge = rubric_grader(judge, policy, asked)
+    return Estimate([expect_judging(judge, responses.pairs, policy)])
 
 
 # %% ../../nbs/evaluation/02_run.ipynb #c6bdba19
@@ -215,10 +239,17 @@ def evaluate_responses(
     scenarios=None,
     rescore: bool = False,  # Ask no judge: score the verdicts that the file holds
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
-) -> Evaluation:  # Raises `InputError` for a file that can't be used
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
+) -> Evaluation | Estimate:  # Raises `InputError` for a file that can't be used
     "Judge responses that exist already; loads no model"
     policy = as_policy_or_rubric(policy)
     responses = read_responses(path, scenarios)
+    if dry_run:
+        if rescore:
+            raise InputError(
+                "`dry_run`: with `rescore` no judge is asked; leave it out"
+            )
+        return _estimate_judging(responses, scenarios, judge, policy)
     if isinstance(policy, Rubric):
         known = {"model_name": Path(path).stem, "answers_from": Path(path).name}
         responses.config = known | responses.config
