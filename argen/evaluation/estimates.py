@@ -25,35 +25,17 @@ from argen.evaluation.responses import (
 )
 
 from ..files import copied_lines, output_folder
-from ..judge.contract import judge_name
-from ..judge.estimates import counted, expect_verdicts, rehearsed
-from ..judge.llm import LLMJudge
+from ..judge.estimates import ResponseLength
 from ..models.estimates import Estimate, ExpectedUsage, count_tokens, known_price
 from ..models.messages import conversation
 from ..policy import Policy
 from ..records import Response, Scenario
 from ..rubrics.criteria import Rubric
-from ..rubrics.grading import grade
+from ..rubrics.grading import expect_judging
 from ..runs import is_begun
 
 
 # %% ../../nbs/evaluation/04_estimates.ipynb #ees00009
-@dataclass(frozen=True)
-class ResponseLength:
-    "How long responses are expected to be"
-
-    tokens: float
-    words: str  # How that is known
-
-    def response(
-        self,
-        number: int,  # Tells it from the others
-    ) -> Response:
-        "A response of this length, to be counted"
-        n_words = max(0, round(self.tokens) - count_tokens(str(number)))
-        return Response(" ".join(["word"] * n_words + [str(number)]))
-
-
 def response_length(
     known: Sequence[Response],  # Responses of the same model
     most: int | None,  # Longest response, in tokens; `None` where nobody knows
@@ -117,26 +99,6 @@ def expect_responses(
 
 
 # %% ../../nbs/evaluation/04_estimates.ipynb #ees00012
-def expect_judging(
-    judge: Callable,  # As `make_judge` or `make_grader` gives it
-    pairs: Sequence[tuple[Scenario, Response]],
-    policy: Policy | Rubric,  # By what responses would be scored
-) -> ExpectedUsage:
-    "What judging responses would take, by a policy or by a rubric"
-    if not isinstance(policy, Rubric):
-        return expect_verdicts(judge, pairs)
-    if not isinstance(judge, LLMJudge):
-        usage = ExpectedUsage("criteria", judge_name(judge), wanted=len(pairs))
-        usage.notes.append("criteria: by a grader of your own, which isn't asked")
-        return usage
-    own = rehearsed(judge, "criteria")
-    for start in range(0, len(pairs), 100):
-        for rows in grade(own, pairs[start : start + 100], policy):
-            for row in rows:
-                assert not row["reason"].startswith("the grader raised"), row
-    return counted(own)
-
-
 def estimate_evaluation(
     model: str | Callable,  # As `evaluate` takes it
     scenarios: Sequence[Scenario],

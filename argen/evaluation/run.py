@@ -39,6 +39,7 @@ from ..policy_files import policy_record
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash
 from ..rubrics.criteria import Rubric, as_policy_or_rubric
+from ..rubrics.grading import expect_judging
 from ..runs import hold, now, versions
 from .results import Evaluation, rescored_row, result_row, summarize
 
@@ -218,8 +219,6 @@ def evaluate(
 # %% ../../nbs/evaluation/02_run.ipynb #dry00211
 def _estimate_judging(responses, scenarios, judge, policy) -> Estimate:
     "What judging responses that exist would take"
-    from argen.evaluation.estimates import expect_judging
-
     judge = judge_that_only_reads(judge)
     if isinstance(policy, Rubric):
         bring_criteria(responses, scenarios)

@@ -106,6 +106,23 @@ def _count_requests(own, lengths, asked, items):
         own.expected.count(request, lengths.of(job), with_schema)
 
 
+# %% ../../nbs/judge/09_estimates.ipynb #jes00031
+@dataclass(frozen=True)
+class ResponseLength:
+    "How long responses are expected to be"
+
+    tokens: float
+    words: str  # How that is known
+
+    def response(
+        self,
+        number: int,  # Tells it from the others
+    ) -> Response:
+        "A response of this length, to be counted"
+        n_words = max(0, round(self.tokens) - count_tokens(str(number)))
+        return Response(" ".join(["word"] * n_words + [str(number)]))
+
+
 # %% ../../nbs/judge/09_estimates.ipynb #jes00010
 def judge_that_only_reads(
     judge: str | Callable,  # As `make_judge` takes it
