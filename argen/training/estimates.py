@@ -51,7 +51,8 @@ def training_schedule(
     generations = math.ceil(steps / settings.num_iterations)
     evaluations = 0
     if has_held_out:
-        evaluations = 1 + steps // _between_batches(settings, settings.eval_steps)
+        between = _between_batches(settings, settings.eval_steps)
+        evaluations = 1 + math.ceil(steps / between)
     return Schedule(steps, generations * batch, evaluations)
 
 
@@ -149,8 +150,8 @@ def estimate_training(
         if plan.witness is not None:
             usages.append(seen.verdicts(plan.witness.judge, "witness"))
     note = (
-        f"{left.steps:,} of {whole.steps:,} steps, {left.evaluations} evaluations; what "
-        "the model writes is known only then, and equal completions are judged once"
+        f"{left.steps:,} of {whole.steps:,} steps, {left.evaluations} evaluations; "
+        "equal completions to a prompt are judged once"
     )
     notes = [note]
     if plan.judge is not offline_judge and left.steps:
