@@ -52,6 +52,41 @@ def _settings(function, names, arguments):
     return defaults | _given(arguments, names)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #dry00502
+def _add_dry_run(parser):
+    "The option that asks nothing"
+    parser._action_groups[-1].add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="only say what would be asked, with tokens and cost; nothing is asked,"
+        " spent or written",
+    )
+
+
+def _refuse_downloads(arguments):
+    "`InputError` for a dry run with scenarios on a network"
+    if not hasattr(arguments, "dry_run"):
+        return
+    for name in ("scenarios", "eval_scenarios"):
+        source = str(getattr(arguments, name, ""))
+        if source.startswith("hf:") and not source.startswith("hf:/"):
+            raise InputError(
+                f"`dry_run`: {source} would be downloaded; save it as a file, and give "
+                f"that as `{name}`"
+            )
+
+
+_PRICE = "; give it with `price`"
+_LIMITS = {"max_calls": "--max-calls", "max_cost": "--max-cost", "price": "--price"}
+
+
+def _dry(estimate, has_price=True):
+    "What a dry run prints; a command without `--price` can't be given one"
+    text = estimate._repr_markdown_()
+    return Result(spell(text if has_price else text.replace(_PRICE, ""), _LIMITS))
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #ed0db525
 _JUDGE = [
     "mode",
@@ -137,6 +172,10 @@ def _judge_settings(arguments):
             f"`{name}`: only a language model uses it; name one, such as"
             " `judge='openai'`, or leave it out"
         )
+    if hasattr(arguments, "dry_run") and _judge_name(arguments) != "offline":
+        from argen.judge.store import VerdictStore
+
+        settings["store"] = VerdictStore(settings.get("store"), read_only=True)
     return settings
 
 
@@ -413,6 +452,7 @@ def _add_generate_options(parser):
     for title, names in _GENERATE.items():
         changed = {name: changes[name] for name in names if name in changes}
         add_options(parser, title, generate, names, **changed)
+    _add_dry_run(parser)
 
 
 def _generate(arguments, progress):
@@ -420,11 +460,14 @@ def _generate(arguments, progress):
     from argen.scenarios.generation import NothingWritten, generate
 
     names = [name for group in _GENERATE.values() for name in group]
+    names.append("dry_run")
     given = {"model": DEFAULT_GENERATION_MODEL} | _given(arguments, names)
     try:
         generated = generate(progress=progress, **given)
     except NothingWritten as failure:
         return Result(f"Nothing was written: {failure}", failed=True)
+    if "dry_run" in given:
+        return _dry(generated, has_price=False)
     incomplete = any(funnel.missing for funnel in generated.funnels)
     return Result(generated._repr_markdown_(), failed=incomplete)
 
@@ -456,15 +499,18 @@ def _add_process_options(parser):
             "help": "label everything again, whatever an earlier run stored",
         },
     )
+    _add_dry_run(parser)
 
 
 def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
 
-    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", *_COLUMNS]
+    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", "dry_run", *_COLUMNS]
     given = _given(arguments, names)
     processed = process(arguments.files, progress=progress, **given)
+    if "dry_run" in given:
+        return _dry(processed, has_price=False)
     rejected = any(summary.rejected for summary in processed.summaries)
     return Result(processed._repr_markdown_(), failed=rejected)
 
@@ -629,6 +675,7 @@ def _add_train_options(parser):
         wandb_mode={"choices": ["online", "offline", "disabled"]},
         resume_from_checkpoint={"metavar": "DIR"},
     )
+    _add_dry_run(parser)
     _add_column_options(parser)
     _add_judge_options(parser)
     _add_policy_options(parser)
@@ -642,6 +689,7 @@ def _train(arguments, progress):
     from argen.training.grpo import train
     from argen.training.missing import TrainingStopped
 
+    _refuse_downloads(arguments)
     given = _given(arguments, [*_TRAIN, *_grpo_names()])
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     naming = given | _given(arguments, ["policy", "rubric", *_POLICY, *_COLUMNS])
@@ -655,9 +703,12 @@ def _train(arguments, progress):
             policy=_policy_or_rubric(arguments),
             progress=progress,
             **_with_columns(arguments, given),
+            **_given(arguments, ["dry_run"]),
         )
     except TrainingStopped as stopped:
         return Result(f"Training stopped: {stopped}", failed=True)
+    if hasattr(arguments, "dry_run"):
+        return _dry(training)
     length = {"max_completion_length": "--max-completion-length"}
     shown = spell(training._repr_markdown_(), length)
     return Result(f"{shown}\n\nModel: {training.model}")
@@ -720,6 +771,7 @@ def _add_evaluate_options(parser):
         default=argparse.SUPPRESS,
         help="where the result goes, beside the run folder",
     )
+    _add_dry_run(parser)
     parser.add_argument(
         "--export",
         metavar="FILE",
@@ -756,6 +808,9 @@ def _check_evaluate(arguments):
         _refuse(arguments, ["mode"], "`compare_eval_modes` tries both; leave it out")
         reason = "it goes with one evaluation; leave it out with `compare_eval_modes`"
         _refuse(arguments, ["by", "export"], reason)
+    if "dry_run" in given:
+        reason = "with `dry_run` there is no result; leave it out"
+        _refuse(arguments, ["rescore", "compare_eval_modes", "by", "export"], reason)
     if "export" in given:
         from argen.evaluation.frames import check_export
         from argen.files import output_file
@@ -767,6 +822,7 @@ def _check_evaluate(arguments):
 def _evaluate(arguments, progress):
     "Run `argen evaluate`"
     _check_evaluate(arguments)
+    _refuse_downloads(arguments)
     _check_outputs(arguments)
     if hasattr(arguments, "rubric"):
         _policy_or_rubric(arguments)
@@ -776,6 +832,8 @@ def _evaluate(arguments, progress):
         evaluation, folder = _judge_existing(arguments, progress)
     else:
         evaluation, folder = _ask_and_judge(arguments, progress)
+    if hasattr(arguments, "dry_run"):
+        return _dry(evaluation)
     output = getattr(arguments, "output", None)
     if output:
         evaluation.save(output)
@@ -799,14 +857,15 @@ def _judge_existing(arguments, progress):
     from argen.evaluation.run import evaluate_responses
 
     given = _with_columns(arguments, _given(arguments, ["rescore", "scenarios"]))
+    given |= _given(arguments, ["dry_run"])
     settings = {
         name: value
         for name, value in vars(arguments).items()
-        if name not in ("output", "export", "by", "run", "command")
+        if name not in ("output", "export", "by", "run", "command", "dry_run")
     }
     folder = getattr(arguments, "output_dir", None)
     folder = Path(folder or _named("evaluate", arguments.path, settings))
-    is_kept = not hasattr(arguments, "output")
+    is_kept = not hasattr(arguments, "output") and "dry_run" not in given
     with hold(folder if is_kept else None, "argen evaluate"):
         evaluation = evaluate_responses(
             arguments.path,
@@ -843,7 +902,7 @@ def _ask_and_judge(arguments, progress):
         output_dir=folder,
         policy=_policy_or_rubric(arguments),
         progress=progress,
-        **_given(arguments, _RESPONSES),
+        **_given(arguments, [*_RESPONSES, "dry_run"]),
     )
     return evaluation, folder
 
@@ -1069,6 +1128,7 @@ def _add_compare_options(parser):
         },
         engine={"choices": ["local", "ray"]},
     )
+    _add_dry_run(parser)
     _add_judge_options(parser)
     _add_policy_options(parser)
 
@@ -1090,6 +1150,7 @@ def _compare(arguments, progress):
     _refuse(arguments, ["plan"], reason)
     if not hasattr(arguments, "scenarios"):
         raise InputError("`scenarios`: name the processed file to ask the models")
+    _refuse_downloads(arguments)
     return _compare_models(arguments, progress)
 
 
@@ -1100,7 +1161,7 @@ def _compare_results(arguments):
     reason = "results are finished; it goes with `models`"
     unused = ["scenarios", *_COLUMNS, *_RESPONSES, *_SIDE_BY_SIDE]
     unused += [*_JUDGE_ONLY, *_SERVICE]
-    _refuse(arguments, [*unused, "judge", "store"], reason)
+    _refuse(arguments, [*unused, "judge", "store", "dry_run"], reason)
     rescored = _given(arguments, ["rescore", "policy", *_POLICY])
     comparison = compare(
         arguments.results,
@@ -1138,7 +1199,10 @@ def _compare_models(arguments, progress):
         policy=_policy(arguments),
         progress=progress,
         **_given(arguments, ["baseline", "by", "csv", *_RESPONSES, *_SIDE_BY_SIDE]),
+        **_given(arguments, ["dry_run"]),
     )
+    if hasattr(arguments, "dry_run"):
+        return _dry(comparison)
     missing = any(
         estimate.n_missing
         for result in comparison.results
