@@ -158,8 +158,8 @@ def _note_price(self: ModelCheck, chat, response):
         self.add("price", None, "unknown; give it with `price` where costs matter")
         return
     prompt, completion = known.price.prompt, known.price.completion
-    words = f"{prompt:g} and {completion:g} dollars per million tokens"
-    self.add("price", None, f"{words}, {known.words}")
+    words = f"{prompt:g} and {completion:g} per million tokens, {known.words}"
+    self.add("price", None, words)
 
 
 # %% ../../nbs/models/11_check.ipynb #chk00017

@@ -87,7 +87,8 @@ def known_price(
     for known in SERVICE_MODELS if is_service(chat) else []:
         is_meant = (known.service, known.model) == (service, chat.model)
         if is_meant and known.price:
-            return KnownPrice(Price(*known.price), f"as listed on {known.checked}")
+            words = f"in dollars, as listed on {known.checked}"
+            return KnownPrice(Price(*known.price), words)
     return _UNKNOWN
 
 
@@ -164,13 +165,25 @@ def _row(usage) -> list[str]:
     return [usage.job, escape_markdown(usage.model), *shown, _cost_text(usage)]
 
 
-def _shared_note(usage) -> str:
-    "One line on what a service's cache may serve"
-    share = usage.shared_tokens / usage.prompt_tokens
-    return (
-        f"{usage.job}: {share:.0%} of the tokens in are a beginning that all requests "
-        "have in common; what a service reads of it from its cache costs less"
+_CACHED_FROM = 1024  # Tokens in common from which a service's cache holds them
+_COUNTED = "tokens are counted by a rule of thumb, to within about a tenth in English"
+
+
+def _shared_note(usages) -> list[str]:
+    "One line on what caches of services may serve, if anything"
+    shares = []
+    for usage in usages:
+        is_long = usage.shared_tokens >= _CACHED_FROM * usage.calls
+        if usage.calls > 1 and is_long and usage.known is not RUNS_HERE:
+            share = usage.shared_tokens / usage.prompt_tokens
+            shares.append(f"{share:.0%} of {usage.job}")
+    if not shares:
+        return []
+    note = (
+        "of the tokens in, all requests have their beginning in common: "
+        f"{', '.join(shares)}; what a service reads of it from its cache costs less"
     )
+    return [note]
 
 
 # %% ../../nbs/models/08b_estimates.ipynb #est00019
@@ -211,12 +224,8 @@ class Estimate:
         right = range(2, len(_COLUMNS) + 1)
         table = markdown_table([*_COLUMNS, "cost"], map(_row, self.usages), right)
         notes = [note for usage in self.usages for note in usage.notes]
-        notes += [
-            _shared_note(usage)
-            for usage in self.usages
-            if usage.calls > 1 and usage.shared_tokens and usage.known is not RUNS_HERE
-        ]
-        notes += self.notes
+        notes += _shared_note(self.usages) + self.notes
+        notes += [_COUNTED] if self.calls else []
         listed = "\n".join(f"- {note}" for note in dict.fromkeys(notes))
         title = "**Dry run**: nothing was asked, spent or written."
         return "\n\n".join(filter(None, [title, table, self._cost_line(), listed]))
