@@ -10,6 +10,7 @@ __all__ = ["COMMANDS", "Command", "Result"]
 # %% ../../nbs/command_line/01_commands.ipynb #08e01688
 import argparse
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -465,11 +466,35 @@ def _generate(arguments, progress):
     try:
         generated = generate(progress=progress, **given)
     except NothingWritten as failure:
-        return Result(f"Nothing was written: {failure}", failed=True)
+        again = _asks_again(str(failure).replace("(", "; ").split("; "))
+        return Result(f"Nothing was written: {failure}.{again}", failed=True)
     if "dry_run" in given:
         return _dry(generated, has_price=False)
-    incomplete = any(funnel.missing for funnel in generated.funnels)
-    return Result(generated._repr_markdown_(), failed=incomplete)
+    incomplete = [funnel for funnel in generated.funnels if funnel.missing]
+    reasons = "; ".join(funnel.ended or "" for funnel in incomplete).split("; ")
+    resumed = "The same command with `--resume`"
+    again = [_asks_again(reasons, resumed).strip(), _runs_here(given)]
+    paragraphs = [generated._repr_markdown_(), *filter(None, again)]
+    return Result("\n\n".join(paragraphs), failed=bool(incomplete))
+
+
+def _runs_here(given):
+    "That a writer ran here though a service's address is set; '' for others"
+    from argen.models.chat import chat_kind
+    from argen.models.names import SERVICES, is_remote
+    from argen.scenarios.writers import writer_name
+
+    name = writer_name(given["model"], given.get("hf_model"))
+    if name == "offline" or is_remote(name):
+        return ""
+    for service in SERVICES:
+        address = chat_kind(service).address
+        if os.environ.get(address):
+            return (
+                f"{name} ran on this machine; `{address}` is set, and serves models "
+                f"that are named {service}:NAME."
+            )
+    return ""
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #4afd1206
@@ -511,8 +536,11 @@ def _process(arguments, progress):
     processed = process(arguments.files, progress=progress, **given)
     if "dry_run" in given:
         return _dry(processed, has_price=False)
-    rejected = any(summary.rejected for summary in processed.summaries)
-    return Result(processed._repr_markdown_(), failed=rejected)
+    rejected = [
+        reason for summary in processed.summaries for reason in summary.rejected
+    ]
+    text = f"{processed._repr_markdown_()}\n\n{_asks_again(rejected)}".strip()
+    return Result(text, failed=bool(rejected))
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #af6adc4f
@@ -943,32 +971,25 @@ def _may_pass(reason):
     return reason.startswith(_PASSING) and not any(word in reason for word in _SETTLED)
 
 
+def _asks_again(reasons, command="The same command"):
+    "What helps against reasons that may pass; nothing where none does"
+    if not any(map(_may_pass, reasons)):
+        return ""
+    return f" {command} asks for these again, and for nothing else."
+
+
 def _spent(summary):
     "What judging took and why verdicts are missing, as Markdown"
+    from argen.judge.llm import usage_words
+
     paragraphs = []
     usage = summary.get("judge_usage")
     if usage:
-        text = (
-            f"Judging took {usage['asked']} requests, {usage['from_store']} verdicts"
-            f" known from the store,"
-            f" {usage['prompt_tokens']}+{usage['completion_tokens']} tokens"
-        )
-        if usage.get("attempts", 0) > usage["asked"]:
-            text += f", {usage['attempts']} attempts"
-        if usage.get("cached_tokens"):
-            text += f", {usage['cached_tokens']} tokens from the service's cache"
-        if usage.get("reasoning_tokens"):
-            text += f", {usage['reasoning_tokens']} tokens of reasoning"
-        if usage["cost"] is not None:
-            text += f", cost {usage['cost']:.4f}"
-        paragraphs.append(f"{text}.")
+        paragraphs.append(f"Judging took {usage_words(usage)}.")
     reasons = summary.get("missing_reasons", {})
     if reasons:
         listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-        text = f"Missing: {listed}."
-        if any(map(_may_pass, reasons)):
-            text += " The same command asks for these again, and for nothing else."
-        paragraphs.append(text)
+        paragraphs.append(f"Missing: {listed}.{_asks_again(reasons)}")
     return "".join(f"\n\n{paragraph}" for paragraph in paragraphs)
 
 
@@ -1208,7 +1229,13 @@ def _compare_models(arguments, progress):
         for result in comparison.results
         for estimate in result.estimates.values()
     )
+    reasons = list(comparison.failed.values())
+    for result in comparison.results:
+        for why in result.column("verdict_missing").dropna():
+            reasons += why.values()
     text = f"{comparison._repr_markdown_()}\n\nReport: {folder / 'report.html'}"
+    again = _asks_again(reasons).strip()
+    text = f"{text}\n\n{again}".strip()
     return Result(text, failed=bool(comparison.failed) or missing)
 
 
