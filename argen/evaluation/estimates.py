@@ -44,7 +44,7 @@ def response_length(
     lengths = []
     for response in known:
         if not response.error:
-            lengths.append(response.completion_tokens or count_tokens(response.text))
+            lengths.append(count_tokens(response.text))
     if lengths:
         mean = sum(lengths) / len(lengths)
         return ResponseLength(mean, f"as long as {len(lengths):,} in the run folder")
@@ -62,6 +62,14 @@ class ExpectedResponses:
     pairs: Sequence[tuple[Scenario, Response]]
 
 
+def _spent_tokens(known, length: ResponseLength) -> float:
+    "What a response takes: its reasoning counts, which no judge reads"
+    counts = [response.completion_tokens for response in known if not response.error]
+    counts = list(filter(None, counts))
+    return sum(counts) / len(counts) if counts else length.tokens
+
+
+# %% ../../nbs/evaluation/04_estimates.ipynb #ees00041
 def expect_responses(
     model: str | Callable,  # As `evaluate` takes it
     scenarios: Sequence[Scenario],  # What would be asked
@@ -79,6 +87,7 @@ def expect_responses(
         with copied_lines(folder / "responses.jsonl") as copies:
             known = stored_responses(copies / "responses.jsonl")
     length = response_length(known.values(), config["max_tokens"])
+    spent = _spent_tokens(known.values(), length)
     usage = ExpectedUsage("responses", _chat_name(chat), known_price(chat))
     responses = {}
     for question in chain.from_iterable(_questions(scenarios, settings.epochs)):
@@ -89,7 +98,7 @@ def expect_responses(
             responses[question] = known[question]
             continue
         messages = conversation(scenario.turns, settings.system_prompt)
-        usage.count({"messages": messages}, length.tokens)
+        usage.count({"messages": messages}, spent)
         responses[question] = length.response(usage.calls)
     if usage.calls:
         usage.notes.append(f"responses: {length.words}")

@@ -51,6 +51,7 @@ def _reply_tokens(job) -> int:
     return count_tokens(json.dumps(_example(job.question.schema["schema"], n_items)))
 
 
+# %% ../../nbs/judge/09_estimates.ipynb #jes00041
 @dataclass
 class _ReplyLength:
     "How long the replies of a judge are, and how that is known"
@@ -158,6 +159,7 @@ def _check_counted(reasons):
         assert not reason.startswith("the judge raised"), reason
 
 
+# %% ../../nbs/judge/09_estimates.ipynb #jes00042
 def counted(
     own: LLMJudge,  # As `rehearsed` gives it, after it was called
 ) -> ExpectedUsage:

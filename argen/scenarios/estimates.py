@@ -112,6 +112,7 @@ def _add_prompts(evaluator, prompts, kept, store: _Stores, usage):
         _expect_labels(evaluator.labeler, lacking, store.answers, usage)
 
 
+# %% ../../nbs/scenarios/09_estimates.ipynb #ses00041
 def estimate_processing(
     work: Sequence[_File],  # Files that were checked
     resume: bool,  # Use labels of an earlier run?
@@ -153,6 +154,7 @@ def _drafts(job: _Job, files: DatasetFiles) -> Iterator:
             yield draft
 
 
+# %% ../../nbs/scenarios/09_estimates.ipynb #ses00042
 def _prompt_tokens(rows) -> float:
     "How long prompts are"
     if not rows:
@@ -202,6 +204,7 @@ def _expect_checks(job: _Job, n_prompts, tokens, folder) -> list[ExpectedUsage]:
     return usages
 
 
+# %% ../../nbs/scenarios/09_estimates.ipynb #ses00043
 def _expect_challenge(challenge, scenarios) -> list[ExpectedUsage]:
     "What the baseline and its judge would take"
     chat = challenge.baseline
