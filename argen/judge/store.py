@@ -76,22 +76,27 @@ class VerdictStore:
 
 
 # %% ../../nbs/judge/03_store.ipynb #59269c95
-_HOW = {"timeout": 60, "isolation_level": None, "check_same_thread": False}
-
-
 @patch
 def _connect(self: VerdictStore):
     "This process's connection"
-    if self._pid != os.getpid():
-        connect = _connect_to_read if self.read_only else _connect_to_write
-        self._db = connect(self.path)
-        self._pid = os.getpid()
-    return self._db
+    if self._pid == os.getpid():
+        return self._db
+    db = _connect_to_read(self.path) if self.read_only else _open(self.path)
+    if not self.read_only:
+        _prepare(db)
+    self._db = db
+    self._pid = os.getpid()
+    return db
 
 
-def _connect_to_write(path):
-    "A connection to a file that is made if needed"
-    db = sqlite3.connect(path, **_HOW)
+def _open(path, **how):
+    "A connection, which is not used yet"
+    how |= {"timeout": 60, "isolation_level": None, "check_same_thread": False}
+    return sqlite3.connect(path, **how)
+
+
+def _prepare(db):
+    "Switch to WAL mode, and make the tables if needed"
     for attempt in range(50):
         try:
             db.execute("PRAGMA journal_mode=WAL")
@@ -102,20 +107,19 @@ def _connect_to_write(path):
             time.sleep(0.1)
     db.execute("PRAGMA synchronous=NORMAL")
     db.executescript(_TABLES)
-    return db
 
 
 def _connect_to_read(path):
     "A connection that leaves the file as it is; to an empty store where there is none"
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
-        db = sqlite3.connect(":memory:", **_HOW)
+        db = _open(":memory:")
         db.executescript(_TABLES)
         return db
     # Without a log nobody writes, and SQLite need not make the files that guard it
     is_open = file.with_name(f"{file.name}-wal").exists()
     how = "mode=ro" if is_open else "immutable=1"
-    db = sqlite3.connect(f"{file.resolve().as_uri()}?{how}", uri=True, **_HOW)
+    db = _open(f"{file.resolve().as_uri()}?{how}", uri=True)
     db.execute("SELECT settings FROM verdicts LIMIT 1")
     return db
 
