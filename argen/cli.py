@@ -26,7 +26,7 @@ from .command_line.commands import COMMANDS, command_parser
 from .command_line.options import Parser, spell
 from .errors import InputError
 from .files import is_disk_full
-from .models.keys import redact
+from .models.keys import made_up_keys, redact
 from .progress import ProgressBars
 
 
@@ -99,7 +99,9 @@ def _run_here(name, words):
     bars = ProgressBars()
     try:
         parser.check(arguments)
-        with typed(redact(shlex.join(["argen", *name.split(), *words]))):
+        is_dry = hasattr(arguments, "dry_run")
+        said = redact(shlex.join(["argen", *name.split(), *words]))
+        with typed(said), made_up_keys(is_dry):
             result = COMMANDS[name].run(arguments, bars)
     except InputError as error:
         _complain(name, spell(str(error), parser.flags))

@@ -85,6 +85,18 @@ def _check_settings(path: Path, settings: dict):
         )
 
 
+def is_begun(
+    path: str | Path,  # A run's folder, which need not exist
+    settings: dict,  # Everything that decides the result
+) -> bool:
+    "Is there a run with these settings? `InputError` for one with others"
+    path = output_folder(path)
+    if not (path / "manifest.json").exists():
+        return False
+    _check_settings(path, json.loads(json.dumps(settings)))
+    return True
+
+
 # %% ../nbs/core/05_runs.ipynb #3ec1d199
 def typed_command(
     folder: Path,  # The run's
@@ -106,8 +118,7 @@ def open_run(
     "Start a run, or continue it; `InputError` for a run with other settings"
     path = output_folder(path)
     settings = json.loads(json.dumps(settings))  # As a manifest holds them
-    if (path / "manifest.json").exists():
-        _check_settings(path, settings)
+    if is_begun(path, settings):
         return path
     manifest = {
         "stage": stage,

@@ -397,13 +397,17 @@ def check_numbers(
 
 
 # %% ../nbs/core/01_settings.ipynb #426dd78e
-def cache_dir() -> Path:  # The folder, made if needed
+def cache_dir(
+    make: bool = True,  # Make the folder if needed?
+) -> Path:
     "Where argen keeps what it can make again; `InputError` where it can't be made"
     chosen = os.environ.get("ARGEN_CACHE")
     if not chosen:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         chosen = Path(base) / "argen"
     path = Path(chosen).expanduser()
+    if not make:
+        return path
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

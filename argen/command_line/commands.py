@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "Command", "Result"]
 import argparse
 import inspect
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +52,41 @@ def _settings(function, names, arguments):
     parameters = inspect.signature(function).parameters
     defaults = {name: parameters[name].default for name in names}
     return defaults | _given(arguments, names)
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #dry00502
+def _add_dry_run(parser):
+    "The option that asks nothing"
+    parser._action_groups[-1].add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="only say what would be asked, with tokens and cost; nothing is asked,"
+        " spent or written",
+    )
+
+
+def _refuse_downloads(arguments):
+    "`InputError` for a dry run with scenarios on a network"
+    if not hasattr(arguments, "dry_run"):
+        return
+    for name in ("scenarios", "eval_scenarios"):
+        source = str(getattr(arguments, name, ""))
+        if source.startswith("hf:") and not source.startswith("hf:/"):
+            raise InputError(
+                f"`dry_run`: {source} would be downloaded; save it as a file, and give "
+                f"that as `{name}`"
+            )
+
+
+_PRICE = "; give it with `price`"
+_LIMITS = {"max_calls": "--max-calls", "max_cost": "--max-cost", "price": "--price"}
+
+
+def _dry(estimate, has_price=True):
+    "What a dry run prints; a command without `--price` can't be given one"
+    text = estimate._repr_markdown_()
+    return Result(spell(text if has_price else text.replace(_PRICE, ""), _LIMITS))
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #ed0db525
@@ -146,6 +182,10 @@ def _judge_settings(arguments):
             f"`{name}`: only a language model uses it; name one, such as"
             " `judge='openai'`, or leave it out"
         )
+    if hasattr(arguments, "dry_run") and _judge_name(arguments) != "offline":
+        from argen.judge.store import VerdictStore
+
+        settings["store"] = VerdictStore(settings.get("store"), read_only=True)
     return settings
 
 
@@ -422,6 +462,7 @@ def _add_generate_options(parser):
     for title, names in _GENERATE.items():
         changed = {name: changes[name] for name in names if name in changes}
         add_options(parser, title, generate, names, **changed)
+    _add_dry_run(parser)
 
 
 def _generate(arguments, progress):
@@ -429,13 +470,40 @@ def _generate(arguments, progress):
     from argen.scenarios.generation import NothingWritten, generate
 
     names = [name for group in _GENERATE.values() for name in group]
+    names.append("dry_run")
     given = {"model": DEFAULT_GENERATION_MODEL} | _given(arguments, names)
     try:
         generated = generate(progress=progress, **given)
     except NothingWritten as failure:
-        return Result(f"Nothing was written: {failure}", failed=True)
-    incomplete = any(funnel.missing for funnel in generated.funnels)
-    return Result(generated._repr_markdown_(), failed=incomplete)
+        again = _asks_again(str(failure).replace("(", "; ").split("; "))
+        return Result(f"Nothing was written: {failure}.{again}", failed=True)
+    if "dry_run" in given:
+        return _dry(generated, has_price=False)
+    incomplete = [funnel for funnel in generated.funnels if funnel.missing]
+    reasons = "; ".join(funnel.ended or "" for funnel in incomplete).split("; ")
+    resumed = "The same command with `--resume`"
+    again = [_asks_again(reasons, resumed).strip(), _runs_here(given)]
+    paragraphs = [generated._repr_markdown_(), *filter(None, again)]
+    return Result("\n\n".join(paragraphs), failed=bool(incomplete))
+
+
+def _runs_here(given):
+    "That a writer ran here though a service's address is set; '' for others"
+    from argen.models.chat import chat_kind
+    from argen.models.names import SERVICES, is_remote
+    from argen.scenarios.writers import writer_name
+
+    name = writer_name(given["model"], given.get("hf_model"))
+    if name == "offline" or is_remote(name):
+        return ""
+    for service in SERVICES:
+        address = chat_kind(service).address
+        if os.environ.get(address):
+            return (
+                f"{name} ran on this machine; `{address}` is set, and serves models "
+                f"that are named {service}:NAME."
+            )
+    return ""
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #4afd1206
@@ -465,17 +533,23 @@ def _add_process_options(parser):
             "help": "label everything again, whatever an earlier run stored",
         },
     )
+    _add_dry_run(parser)
 
 
 def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
 
-    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", *_COLUMNS]
+    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", "dry_run", *_COLUMNS]
     given = _given(arguments, names)
     processed = process(arguments.files, progress=progress, **given)
-    rejected = any(summary.rejected for summary in processed.summaries)
-    return Result(processed._repr_markdown_(), failed=rejected)
+    if "dry_run" in given:
+        return _dry(processed, has_price=False)
+    rejected = [
+        reason for summary in processed.summaries for reason in summary.rejected
+    ]
+    text = f"{processed._repr_markdown_()}\n\n{_asks_again(rejected)}".strip()
+    return Result(text, failed=bool(rejected))
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #af6adc4f
@@ -662,6 +736,7 @@ def _add_train_options(parser):
         wandb_mode={"choices": ["online", "offline", "disabled"]},
         resume_from_checkpoint={"metavar": "DIR"},
     )
+    _add_dry_run(parser)
     _add_column_options(parser)
     _add_judge_options(parser)
     _add_policy_options(parser)
@@ -675,6 +750,7 @@ def _train(arguments, progress):
     from argen.training.grpo import train
     from argen.training.missing import TrainingStopped
 
+    _refuse_downloads(arguments)
     given = _given(arguments, [*_TRAIN, *_grpo_names()])
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     naming = given | _given(arguments, ["policy", "rubric", *_POLICY, *_COLUMNS])
@@ -688,9 +764,12 @@ def _train(arguments, progress):
             policy=_policy_or_rubric(arguments),
             progress=progress,
             **_with_columns(arguments, given),
+            **_given(arguments, ["dry_run"]),
         )
     except TrainingStopped as stopped:
         return Result(f"Training stopped: {stopped}", failed=True)
+    if hasattr(arguments, "dry_run"):
+        return _dry(training)
     length = {"max_completion_length": "--max-completion-length"}
     shown = spell(training._repr_markdown_(), length)
     return Result(f"{shown}\n\nModel: {training.model}")
@@ -754,6 +833,7 @@ def _add_evaluate_options(parser):
         default=argparse.SUPPRESS,
         help="where the result goes, beside the run folder",
     )
+    _add_dry_run(parser)
     parser.add_argument(
         "--export",
         metavar="FILE",
@@ -792,6 +872,9 @@ def _check_evaluate(arguments):
         _refuse(arguments, ["judge_batch"], reason)
         reason = "it goes with one evaluation; leave it out with `compare_eval_modes`"
         _refuse(arguments, ["by", "export"], reason)
+    if "dry_run" in given:
+        reason = "with `dry_run` there is no result; leave it out"
+        _refuse(arguments, ["rescore", "compare_eval_modes", "by", "export"], reason)
     if "export" in given:
         from argen.evaluation.frames import check_export
         from argen.files import output_file
@@ -803,6 +886,7 @@ def _check_evaluate(arguments):
 def _evaluate(arguments, progress):
     "Run `argen evaluate`"
     _check_evaluate(arguments)
+    _refuse_downloads(arguments)
     _check_outputs(arguments)
     if hasattr(arguments, "rubric"):
         _policy_or_rubric(arguments)
@@ -812,6 +896,8 @@ def _evaluate(arguments, progress):
         evaluation, folder = _judge_existing(arguments, progress)
     else:
         evaluation, folder = _ask_and_judge(arguments, progress)
+    if hasattr(arguments, "dry_run"):
+        return _dry(evaluation)
     output = getattr(arguments, "output", None)
     if output:
         evaluation.save(output)
@@ -835,14 +921,15 @@ def _judge_existing(arguments, progress):
     from argen.evaluation.run import evaluate_responses
 
     given = _with_columns(arguments, _given(arguments, ["rescore", "scenarios"]))
+    given |= _given(arguments, ["dry_run"])
     settings = {
         name: value
         for name, value in vars(arguments).items()
-        if name not in ("output", "export", "by", "run", "command")
+        if name not in ("output", "export", "by", "run", "command", "dry_run")
     }
     folder = getattr(arguments, "output_dir", None)
     folder = Path(folder or _named("evaluate", arguments.path, settings))
-    is_kept = not hasattr(arguments, "output")
+    is_kept = not hasattr(arguments, "output") and "dry_run" not in given
     with hold(folder if is_kept else None, "argen evaluate"):
         evaluation = evaluate_responses(
             arguments.path,
@@ -879,7 +966,7 @@ def _ask_and_judge(arguments, progress):
         output_dir=folder,
         policy=_policy_or_rubric(arguments),
         progress=progress,
-        **_given(arguments, _RESPONSES),
+        **_given(arguments, [*_RESPONSES, "dry_run"]),
     )
     return evaluation, folder
 
@@ -920,32 +1007,25 @@ def _may_pass(reason):
     return reason.startswith(_PASSING) and not any(word in reason for word in _SETTLED)
 
 
+def _asks_again(reasons, command="The same command"):
+    "What helps against reasons that may pass; nothing where none does"
+    if not any(map(_may_pass, reasons)):
+        return ""
+    return f" {command} asks for these again, and for nothing else."
+
+
 def _spent(summary):
     "What judging took and why verdicts are missing, as Markdown"
+    from argen.judge.llm import usage_words
+
     paragraphs = []
     usage = summary.get("judge_usage")
     if usage:
-        text = (
-            f"Judging took {usage['asked']} requests, {usage['from_store']} verdicts"
-            f" known from the store,"
-            f" {usage['prompt_tokens']}+{usage['completion_tokens']} tokens"
-        )
-        if usage.get("attempts", 0) > usage["asked"]:
-            text += f", {usage['attempts']} attempts"
-        if usage.get("cached_tokens"):
-            text += f", {usage['cached_tokens']} tokens from the service's cache"
-        if usage.get("reasoning_tokens"):
-            text += f", {usage['reasoning_tokens']} tokens of reasoning"
-        if usage["cost"] is not None:
-            text += f", cost {usage['cost']:.4f}"
-        paragraphs.append(f"{text}.")
+        paragraphs.append(f"Judging took {usage_words(usage)}.")
     reasons = summary.get("missing_reasons", {})
     if reasons:
         listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-        text = f"Missing: {listed}."
-        if any(map(_may_pass, reasons)):
-            text += " The same command asks for these again, and for nothing else."
-        paragraphs.append(text)
+        paragraphs.append(f"Missing: {listed}.{_asks_again(reasons)}")
     return "".join(f"\n\n{paragraph}" for paragraph in paragraphs)
 
 
@@ -1105,6 +1185,7 @@ def _add_compare_options(parser):
         },
         engine={"choices": ["local", "ray"]},
     )
+    _add_dry_run(parser)
     _add_judge_options(parser)
     _add_batch_option(parser)
     _add_policy_options(parser)
@@ -1127,6 +1208,7 @@ def _compare(arguments, progress):
     _refuse(arguments, ["plan"], reason)
     if not hasattr(arguments, "scenarios"):
         raise InputError("`scenarios`: name the processed file to ask the models")
+    _refuse_downloads(arguments)
     return _compare_models(arguments, progress)
 
 
@@ -1137,7 +1219,7 @@ def _compare_results(arguments):
     reason = "results are finished; it goes with `models`"
     unused = ["scenarios", *_COLUMNS, *_RESPONSES, *_SIDE_BY_SIDE]
     unused += [*_JUDGE_ONLY, *_SERVICE]
-    _refuse(arguments, [*unused, "judge", "store"], reason)
+    _refuse(arguments, [*unused, "judge", "store", "dry_run"], reason)
     rescored = _given(arguments, ["rescore", "policy", *_POLICY])
     comparison = compare(
         arguments.results,
@@ -1175,13 +1257,22 @@ def _compare_models(arguments, progress):
         policy=_policy(arguments),
         progress=progress,
         **_given(arguments, ["baseline", "by", "csv", *_RESPONSES, *_SIDE_BY_SIDE]),
+        **_given(arguments, ["dry_run"]),
     )
+    if hasattr(arguments, "dry_run"):
+        return _dry(comparison)
     missing = any(
         estimate.n_missing
         for result in comparison.results
         for estimate in result.estimates.values()
     )
+    reasons = list(comparison.failed.values())
+    for result in comparison.results:
+        for why in result.column("verdict_missing").dropna():
+            reasons += why.values()
     text = f"{comparison._repr_markdown_()}\n\nReport: {folder / 'report.html'}"
+    again = _asks_again(reasons).strip()
+    text = f"{text}\n\n{again}".strip()
     return Result(text, failed=bool(comparison.failed) or missing)
 
 

@@ -41,11 +41,14 @@ from argen.evaluation.responses import (
 )
 
 from ..errors import InputError, require
+from ..evaluation.estimates import expect_responses
 from ..evaluation.results import check_column
 from ..evaluation.run import judge_and_score
 from ..files import output_folder, write_json
+from ..judge.estimates import judge_that_only_reads
 from ..judge.judges import make_judge
 from ..models.batches import BatchChat
+from ..models.estimates import Estimate
 from ..models.local import _check_name
 from ..models.messages import system_text
 from ..models.names import file_name, is_remote, model_label
@@ -54,6 +57,7 @@ from ..policy_files import as_policy
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash, scenario_from_row
 from ..rubrics.criteria import Rubric
+from ..rubrics.grading import expect_judging
 from ..runs import hold
 from ..settings import check_numbers
 from .comparing import Comparison, compare
@@ -709,6 +713,32 @@ def _batch_warning(result):
     )
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #dry00301
+@dataclass(frozen=True)
+class _Asked:
+    "What all models of a comparison would be asked"
+
+    scenarios: Sequence
+    settings: GenerationSettings
+    judge: Callable
+    policy: Policy
+    folder: Path | None
+
+    def estimate(
+        self,
+        models: Mapping,  # Name → model
+    ) -> Estimate:
+        "What the comparison would take, two rows for each model"
+        usages = []
+        for name, model in models.items():
+            folder = self.folder and self.folder / "models" / model_folder(name)
+            asked = expect_responses(model, self.scenarios, self.settings, folder)
+            judged = expect_judging(self.judge, asked.pairs, self.policy)
+            judged.job = f"verdicts on {model_label(name)}"
+            usages += [asked.usage, judged]
+        return Estimate(usages)
+
+
 # %% ../../nbs/comparison/11_launch.ipynb #0b20362c
 def compare_models(
     # Hugging Face ids, folders, `openai:NAME`, `gemini:NAME`, `smollm2`, or chat
@@ -744,10 +774,11 @@ def compare_models(
     progress: Callable = DEFAULT_PROGRESS,
     # A column of the scenarios' file, 'tier' or 'scope', to group the scores by
     by: str | None = None,
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
     # Fields of `argen.evaluation.responses.GenerationSettings`, the same for every
     # model: `system_prompt`, `temperature`, …
     **asking,
-) -> Comparison:  # `failed` names the models without a result, and why
+) -> Comparison | Estimate:  # `failed` names the models without a result, and why
     "Evaluate several models on the same scenarios and compare them"
     if isinstance(policy, Rubric):
         raise InputError(
@@ -769,11 +800,14 @@ def compare_models(
     scenarios = scorable_scenarios(scenarios, settings.limit)
     if by is not None:
         check_column(scenarios, by)
-    judge = make_judge(judge)
+    judge = judge_that_only_reads(judge) if dry_run else make_judge(judge)
     for name in filter(_is_local, named.values()):
         _check_name(name)
     if output_dir:
         output_dir = output_folder(output_dir)
+    if dry_run:
+        asked = _Asked(scenarios, settings, judge, policy, output_dir)
+        return asked.estimate(named)
     with ExitStack() as stack:
         stack.enter_context(hold(output_dir, "argen compare"))
         folder = output_dir or stack.enter_context(tempfile.TemporaryDirectory())

@@ -53,6 +53,8 @@ class Result:
     # Score → 'tier' or 'scope' → its value → `PairedDifference`
     group_differences: dict = field(default_factory=dict)
     adjusted: Adjusted | None = None  # Combined difference, for length
+    # What judging took, as the result counts it; `None` where nothing was counted
+    judge_usage: dict | None = field(default=None, repr=False, compare=False)
     # Its file; `None` for a result that wasn't read from one
     source: Path | None = field(default=None, repr=False, compare=False)
 
@@ -122,7 +124,8 @@ def read_result(
         )
     config = dict(item["evaluation_config"])
     name = model_label(config.get("model_name") or Path(where).stem)
-    return Result(name, config, _frame(rows, where), source=source)
+    usage = item["summary_metrics"].get("judge_usage")
+    return Result(name, config, _frame(rows, where), judge_usage=usage, source=source)
 
 
 # %% ../../nbs/comparison/01_results.ipynb #cba8be9f

@@ -38,6 +38,7 @@ from argen.comparison.tables import (
     _worst_table,
 )
 
+from ..judge.llm import usage_words
 from ..policy import PUBLISHED
 from ..records import PRINCIPLES, SCOPES, SCORES, TIERS
 from ..statistics.scores import is_missing
@@ -402,7 +403,21 @@ def _largest_differences(comparison, figures):
 def _how(comparison, figures):
     "Methods, and the policy where it is argen's own"
     policy = PUBLISHED._repr_markdown_() if _is_published(comparison) else None
-    return [_methods(comparison), policy]
+    return [_methods(comparison), _judging(comparison), policy]
+
+
+def _judging(comparison):
+    "What judging took, by model; `None` where no request was counted"
+    lines = []
+    for result in comparison.results:
+        usage = result.judge_usage
+        if isinstance(usage, dict) and _COUNTED <= usage.keys() and usage["asked"]:
+            name = escape_markdown(result.name)
+            lines.append(f"- Judging {name} took {usage_words(usage)}.")
+    return "\n".join(lines) or None
+
+
+_COUNTED = {"asked", "from_store", "prompt_tokens", "completion_tokens"}
 
 
 _SECTIONS = {  # Title → what makes the section

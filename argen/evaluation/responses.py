@@ -375,6 +375,16 @@ def _note_left_to_server(config, responses):
         config["left_to_server"] = sorted(left)
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #dry00201
+def _check_epochs(settings, config):
+    "`InputError` for epochs that would all be the same"
+    if settings.epochs > 1 and config["temperature"] == 0:
+        raise InputError(
+            f"`epochs={settings.epochs}` at `temperature=0` gives the same response "
+            "each time; raise the temperature, or ask once"
+        )
+
+
 # %% ../../nbs/evaluation/00_responses.ipynb #4cba04ce
 def collect_responses(
     # 'smollm2', a folder, a Hugging Face id, 'openai:NAME', 'gemini:NAME', or a chat
@@ -393,12 +403,8 @@ def collect_responses(
     scenarios = scorable_scenarios(scenarios, settings.limit, labeled)
     chat = model if callable(model) else _chat_model(model, settings)
     config = _generation_config(chat, scenarios, settings)
+    _check_epochs(settings, config)
     epochs = settings.epochs
-    if epochs > 1 and config["temperature"] == 0:
-        raise InputError(
-            f"`epochs={epochs}` at `temperature=0` gives the same response each time; "
-            "raise the temperature, or ask once"
-        )
     with hold(output_dir, "argen evaluate"):
         run = _open_folder(output_dir, config)
         responses = generate_responses(

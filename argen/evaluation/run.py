@@ -29,15 +29,18 @@ from argen.evaluation.rubrics import (
 from ..errors import InputError
 from ..files import output_folder
 from ..judge.contract import judge_name, judge_stream
+from ..judge.estimates import judge_that_only_reads
 from ..judge.judges import make_judge
 from ..judge.llm import LLMJudge
 from ..models.batches import BatchChat
+from ..models.estimates import Estimate
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
 from ..policy_files import policy_record
 from ..progress import DEFAULT_PROGRESS
 from ..records import content_hash
 from ..rubrics.criteria import Rubric, as_policy_or_rubric
+from ..rubrics.grading import expect_judging
 from ..runs import hold, now, versions
 from .results import Evaluation, rescored_row, result_row, summarize
 
@@ -185,7 +188,9 @@ def evaluate(
     judge_batch: bool = False,
     # Called as `progress(stage, done, total)`; by default draws bars
     progress: Callable = DEFAULT_PROGRESS,
-) -> Evaluation:  # Raises `InputError` for a file, model or judge that can't be used
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
+) -> Evaluation | Estimate:  # Raises `InputError` for a file, model or judge that
+    # can't be used
     "Ask `model` every scenario, have the responses judged, and score them"
     settings = GenerationSettings(
         system_prompt=system_prompt,
@@ -202,13 +207,30 @@ def evaluate(
     scenarios = scorable_scenarios(scenarios, limit, labeled)
     if output_dir:
         output_dir = output_folder(output_dir)
-    if judge_batch:
-        judge = make_judge(judge, judge_batch=True)
-    judge = make_judge(judge) if labeled else rubric_grader(judge, policy, scenarios)
+    make = judge_that_only_reads if dry_run else make_judge
+    judge = make(judge, judge_batch=judge_batch)
+    if not labeled:
+        judge = rubric_grader(judge, policy, scenarios)
+    if dry_run:
+        from argen.evaluation.estimates import estimate_evaluation
+
+        asked = (model, scenarios, settings)
+        return estimate_evaluation(*asked, judge, policy, output_dir)
     run = {"output_dir": output_dir, "progress": progress, "labeled": labeled}
     with hold(output_dir, "argen evaluate"):
         responses = collect_responses(model, scenarios, settings, **run)
         return judge_and_score(responses, judge, policy, progress)
+
+
+# %% ../../nbs/evaluation/02_run.ipynb #dry00211
+def _estimate_judging(responses, scenarios, judge, policy) -> Estimate:
+    "What judging responses that exist would take"
+    judge = judge_that_only_reads(judge)
+    if isinstance(policy, Rubric):
+        bring_criteria(responses, scenarios)
+        asked = [scenario for scenario, _ in responses.pairs]
+        judge = rubric_grader(judge, policy, asked)
+    return Estimate([expect_judging(judge, responses.pairs, policy)])
 
 
 # %% ../../nbs/evaluation/02_run.ipynb #c6bdba19
@@ -222,10 +244,17 @@ def evaluate_responses(
     scenarios=None,
     rescore: bool = False,  # Ask no judge: score the verdicts that the file holds
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
-) -> Evaluation:  # Raises `InputError` for a file that can't be used
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
+) -> Evaluation | Estimate:  # Raises `InputError` for a file that can't be used
     "Judge responses that exist already; loads no model"
     policy = as_policy_or_rubric(policy)
     responses = read_responses(path, scenarios)
+    if dry_run:
+        if rescore:
+            raise InputError(
+                "`dry_run`: with `rescore` no judge is asked; leave it out"
+            )
+        return _estimate_judging(responses, scenarios, judge, policy)
     if isinstance(policy, Rubric):
         known = {"model_name": Path(path).stem, "answers_from": Path(path).name}
         responses.config = known | responses.config

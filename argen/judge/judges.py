@@ -86,7 +86,8 @@ def make_judge(
     model = _chat_model(judge, options, chat)
     store = store if isinstance(store, VerdictStore) else VerdictStore(store)
     if judge_batch:
-        model = BatchChat(model, BatchLedger(ledger_beside(store.path)))
+        ledger = ":memory:" if store.read_only else ledger_beside(store.path)
+        model = BatchChat(model, BatchLedger(ledger))
     return LLMJudge(model, options, store)
 
 

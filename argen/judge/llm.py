@@ -144,6 +144,29 @@ def add(
     self.missing = dict(Counter(self.missing) + Counter(part.missing))
 
 
+# %% ../../nbs/judge/04_llm.ipynb #dry00602
+def usage_words(
+    usage: Mapping,  # A `JudgeUsage` as a dict, of a result of this or an older version
+) -> str:
+    "What judging took, in words"
+    prompt_tokens = usage["prompt_tokens"]
+    parts = [
+        f"{usage['asked']} requests",
+        f"{usage['from_store']} verdicts known from the store",
+        f"{prompt_tokens}+{usage['completion_tokens']} tokens",
+    ]
+    if usage.get("attempts", 0) > usage["asked"]:
+        parts.append(f"{usage['attempts']} attempts")
+    if usage.get("cached_tokens") and prompt_tokens:
+        share = usage["cached_tokens"] / prompt_tokens
+        parts.append(f"{share:.0%} of the tokens in from the service's cache")
+    if usage.get("reasoning_tokens"):
+        parts.append(f"{usage['reasoning_tokens']} tokens of reasoning")
+    if usage.get("cost") is not None:
+        parts.append(f"cost {usage['cost']:.4f}")
+    return ", ".join(parts)
+
+
 # %% ../../nbs/judge/04_llm.ipynb #a6181327
 @dataclass(frozen=True)
 class _Question:

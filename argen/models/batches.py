@@ -47,7 +47,7 @@ from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table
 from .batch_services import BATCH_TERMS, NOT_RUN, batch_service
 from .chat import make_chat
-from .costs import Price, Usage
+from .costs import Usage
 from .messages import ModelOutput
 from .names import ModelName
 from .reasoning import UNFINISHED
@@ -98,7 +98,7 @@ class BatchChat:
         self.stopping = threading.Event()  # Set by the caller: wait no longer
         price = chat.usage.price
         if price is not None:
-            price = _scaled(price, self.terms.price_factor)
+            price = price.times(self.terms.price_factor)
         self.usage = chat.usage = Usage(price=price)
 
     @property
@@ -106,17 +106,13 @@ class BatchChat:
         "How responses are sampled"
         return self.chat.sampling
 
+    @property
+    def model(self) -> str:
+        "Its name at the service"
+        return self.chat.model
+
     def __repr__(self):
         return f"BatchChat({self.chat!r})"
-
-
-# %% ../../nbs/models/14_batches.ipynb #btc000b01
-def _scaled(price, factor):
-    "A price times a factor"
-    cached = price.cached
-    if cached is not None:
-        cached *= factor
-    return Price(price.prompt * factor, price.completion * factor, cached)
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc00011

@@ -17,9 +17,10 @@ from fastcore.basics import patch
 
 from ..errors import InputError
 from ..records import Response
-from ..settings import JUDGE_MODELS, SERVICE_MODELS
+from ..settings import JUDGE_MODELS
 from ..tables import escape_markdown, markdown_table
 from .chat import chat_kind, make_chat
+from .estimates import known_price
 from .names import SERVICES, ModelName
 from .remote import RemoteChat
 from .structured import read_json
@@ -152,14 +153,13 @@ def _note_price(self: ModelCheck, chat, response):
         cost = "unknown" if response.cost is None else f"{response.cost:.6f}"
         self.add("price", True, f"as given; this call: {cost}")
         return
-    service = ModelName.parse(self.name).service
-    for known in SERVICE_MODELS:
-        if (known.service, known.model) == (service, chat.model) and known.price:
-            prompt, completion = known.price
-            words = f"{prompt:g} and {completion:g} dollars per million tokens"
-            self.add("price", None, f"{words}, as listed on {known.checked}")
-            return
-    self.add("price", None, "unknown; give it with `price` where costs matter")
+    known = known_price(chat)
+    if known.price is None:
+        self.add("price", None, "unknown; give it with `price` where costs matter")
+        return
+    prompt, completion = known.price.prompt, known.price.completion
+    words = f"{prompt:g} and {completion:g} per million tokens, {known.words}"
+    self.add("price", None, words)
 
 
 # %% ../../nbs/models/11_check.ipynb #chk00017

@@ -16,9 +16,26 @@ import os
 import re
 import traceback
 from collections.abc import Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from urllib.parse import unquote, urlsplit
 
 from ..errors import InputError
+
+# %% ../../nbs/models/07_keys.ipynb #mk000002
+_made_up = ContextVar("made_up", default=False)
+
+
+@contextmanager
+def made_up_keys(
+    allowed: bool = True,  # False changes nothing
+):
+    "Where nothing is asked, a key that isn't set is made up"
+    token = _made_up.set(allowed)
+    try:
+        yield
+    finally:
+        _made_up.reset(token)
 
 
 # %% ../../nbs/models/07_keys.ipynb #a8623ca5
@@ -28,6 +45,8 @@ def find_key(
 ) -> str:
     "The API key; raises `InputError` when none is set, or when it can't be sent"
     given = [variable for variable in variables if os.environ.get(variable, "").strip()]
+    if not given and _made_up.get():
+        return "made-up"
     if not given:
         raise InputError(
             f"{name}: no key; set {' or '.join(variables)} (any word for a server that "

@@ -333,7 +333,7 @@ def _response(self: LocalChat, prompt, tokens, ends, prompt_tokens) -> Response:
         response,
         text=response.text.strip(),
         prompt_tokens=prompt_tokens,
-        completion_tokens=len(kept),
+        completion_tokens=len(kept) + (ending == "stop"),  # With the end, as services
         model=self.name,
         sampling=self.sampling | {"batch_size": self.batch_size},
     )

@@ -30,10 +30,12 @@ from argen.judge.llm import (
 
 from ..errors import InputError, require
 from ..judge.contract import judge_name
+from ..judge.estimates import counted, expect_verdicts, rehearsed
 from ..judge.judges import make_judge, offline_judge
 from ..judge.prompt import _strict
 from ..judge.store import pair_hash
 from ..judge.verdicts import PrincipleVerdict
+from ..models.estimates import ExpectedUsage
 from ..models.structured import draw_ids, read_json
 from ..records import Response, Scenario, content_hash
 from .criteria import Criterion, Rubric
@@ -419,3 +421,25 @@ def grader_name(
 ) -> str:
     "What a grader is called in results"
     return judge_name(grader)
+
+
+# %% ../../nbs/rubrics/03_grading.ipynb #dry00402
+def expect_judging(
+    judge: Callable,  # As `make_judge` or `make_grader` gives it
+    pairs: Sequence[tuple[Scenario, Response]],
+    policy,  # By what responses would be scored: a `Policy` or a `Rubric`
+    block: int = 100,  # Pairs that the judge is given at a time
+) -> ExpectedUsage:
+    "What judging responses would take, by a policy or by a rubric"
+    if not isinstance(policy, Rubric):
+        return expect_verdicts(judge, pairs, block=block)
+    if not isinstance(judge, LLMJudge):
+        usage = ExpectedUsage("criteria", judge_name(judge), wanted=len(pairs))
+        usage.notes.append("criteria: by a grader of your own, which isn't asked")
+        return usage
+    own = rehearsed(judge, "criteria")
+    for some in chunked(pairs, block):
+        for rows in grade(own, some, policy):
+            for row in rows:
+                assert not row["reason"].startswith("the grader raised"), row
+    return counted(own)

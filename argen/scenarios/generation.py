@@ -31,6 +31,7 @@ from argen.settings import (
 from .. import __version__
 from ..errors import InputError, require
 from ..files import output_folder
+from ..models.estimates import Estimate
 from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..records import Scenario, read_scenarios
@@ -38,7 +39,7 @@ from ..runs import hold, open_run
 from .acceptance import Challenge, Difficulty
 from .asking import fill_by_asking
 from .duplicates import DUPLICATE_THRESHOLD, DuplicateIndex
-from .labels import AnswerStore, find_evaluator
+from .labels import AnswerStore, LLMLabeler, find_evaluator
 from .proposals import Candidate, DatasetFiles, Generated, Steps
 from .writers import LLMWriter, find_writer
 
@@ -145,6 +146,16 @@ def _deciding(settings: _Settings) -> dict:
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #e7eb79d2
+def _tier_labeler(settings: _Settings) -> LLMLabeler:
+    "The language model that tiers"
+    return find_evaluator(
+        settings.evaluation.evaluator,
+        kinds=("tier",),
+        max_concurrency=settings.evaluation.tiering_concurrency_limit,
+        **settings.chat,
+    )
+
+
 def _tierer(settings: _Settings, store: Path) -> Callable | None:
     "From prompts to tiers, a service's answers in `store`; `None` where nobody tiers"
     evaluator = settings.evaluation.evaluator
@@ -155,9 +166,7 @@ def _tierer(settings: _Settings, store: Path) -> Callable | None:
 
         return lambda prompts: [tier for tier, _ in classify(prompts)]
     limit = settings.evaluation.tiering_concurrency_limit
-    labeler = find_evaluator(
-        evaluator, kinds=("tier",), max_concurrency=limit, **settings.chat
-    )
+    labeler = _tier_labeler(settings)
     answers = AnswerStore(store)
 
     def tierer(prompts):
@@ -170,7 +179,7 @@ def _tierer(settings: _Settings, store: Path) -> Callable | None:
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #bd9ed3ea
-def _challenge(settings: _Settings, store: Path) -> Challenge | None:
+def _challenge(settings: _Settings, store: Path, verdicts=None) -> Challenge | None:
     "The challenge, if there is one; a service's responses are kept in `store`"
     from argen.judge.judges import make_judge
 
@@ -182,7 +191,7 @@ def _challenge(settings: _Settings, store: Path) -> Challenge | None:
     limit = {"max_concurrency": evaluation.concurrent_eval_limit}
     return Challenge(
         acceptance.baseline,
-        make_judge(name, **limit, **settings.chat),
+        make_judge(name, store=verdicts, **limit, **settings.chat),
         acceptance.fail_threshold,
         store,
         **(limit if is_remote(acceptance.baseline) else {}),
@@ -743,12 +752,18 @@ def _write_all(request: _Request, exclude, progress) -> Generated:
         return _write_held(request, exclude, progress)
 
 
-def _write_held(request: _Request, exclude, progress) -> Generated:
-    "Write all datasets into a folder that is held"
+def _jobs(request: _Request) -> list[_Job]:
+    "What to do for each dataset, checked"
     jobs = [request.job(dataset) for dataset in request.datasets]
     _check_chat(request.settings, [job.writer for job in jobs])
     for job in jobs:
         _check_used(request.settings, job.writer)
+    return jobs
+
+
+def _write_held(request: _Request, exclude, progress) -> Generated:
+    "Write all datasets into a folder that is held"
+    jobs = _jobs(request)
     others = _Others(exclude, request.settings.acceptance)
     generated = Generated()
     for job in jobs:
@@ -818,8 +833,9 @@ def generate(
     multi_turn_share: float = 0.0,  # Share of scenarios that are conversations
     # Most messages of the patient in one; `None`: 6
     max_turns: int | None = None,
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
     **chat,  # Settings of the chat models: `timeout`, `price`, `base_url`, `retries`, …
-) -> Generated:  # Paths, with a `Funnel` each
+) -> Generated | Estimate:  # Paths, with a `Funnel` each
     """\
     Write scenario files `<dataset>_<YYYYMMDD_HHMMSS>.jsonl`
 
@@ -862,4 +878,9 @@ def generate(
         timestamp=timestamp,
         version=version,
     )
+    if dry_run:
+        from argen.scenarios.estimates import estimate_generation
+
+        request.check()
+        return estimate_generation(_jobs(request))
     return _write_all(request, _listed(exclude_from_file), progress)

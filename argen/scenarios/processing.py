@@ -58,6 +58,7 @@ from argen.scenarios.labels import (
 # %% ../../nbs/scenarios/08_processing.ipynb #ce4a6599
 from ..errors import InputError, require
 from ..indexes import TextIndex
+from ..models.estimates import Estimate
 from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
@@ -657,6 +658,10 @@ class _File:
         rows = self.rows()
         return iter(lambda: list(islice(rows, _BLOCK)), [])
 
+    def kept(self, prompts) -> dict[str, dict]:
+        "Labels of the file that are kept"
+        return _NOTHING_KEPT if self.relabel else _kept_labels(self.known, prompts)
+
     @property
     def rejected_path(self) -> Path:
         "Where rows that are set aside go"
@@ -686,14 +691,18 @@ class _File:
             ]
         return settings
 
-    def open(self, resume):
-        "Open the run folder"
+    def check(self):
+        "`InputError` where rows would replace what isn't from an earlier run of this"
         for path in (self.path, self.rejected_path):
             require(
                 self.run.exists() or not path.exists(),
                 f"{path}: exists already, and not from an earlier run of this; "
                 "choose another `output_dir`, or move it away",
             )
+
+    def open(self, resume):
+        "Open the run folder"
+        self.check()
         if not resume:
             (self.run / "manifest.json").unlink(missing_ok=True)
             for store in self.run.glob("*.jsonl"):
@@ -778,7 +787,7 @@ def _label_rows(file: _File, scenarios, stores, progress) -> _Labels:
     "Labels of some rows of a file; a prompt that is too long has none"
     prompts = [scenario.transcript for scenario in scenarios]
     short = [prompt for prompt in prompts if len(prompt) <= _LONGEST]
-    kept = _NOTHING_KEPT if file.relabel else _kept_labels(file.known, prompts)
+    kept = file.kept(prompts)
     labels = _label(short, file.evaluator, stores, progress, kept)
     for prompt in prompts:
         if len(prompt) > _LONGEST:
@@ -899,12 +908,12 @@ def _pairs() -> _Pairs:
     return {kind: Counter() for kind in _KINDS}
 
 
-def _all_stores(file: _File) -> list[_Stores]:
-    "Stored labels of a file, and those of further evaluators"
-    stores = [_Stores(file.run)]
+def _all_stores(file: _File, folder: Path) -> list[_Stores]:
+    "Stored labels of a file, and those of further evaluators, in its run's folder"
+    stores = [_Stores(folder)]
     for other in file.others:
         name = other.name.replace(":", "-").replace("/", "-")
-        stores.append(_Stores(file.run, f"also-{name}-"))
+        stores.append(_Stores(folder, f"also-{name}-"))
     return stores
 
 
@@ -922,7 +931,7 @@ def _process_file(file: _File, resume, progress) -> Summary:
         others={other.name: _pairs() for other in file.others},
         dropped=file.drop_duplicates,
     )
-    stores = _all_stores(file)
+    stores = _all_stores(file, file.run)
     progress = _NamedProgress(progress, file)
     with ExitStack() as held:
         writers = _Writers(file, held)
@@ -1184,10 +1193,11 @@ def process(
     tier_column: str | None = None,
     scope_column: str | None = None,
     messages_column: str | None = None,
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
     # Settings of the chat model of a service: `timeout`, `price`, `base_url`,
     # `retries`, …
     **chat,
-) -> Processed:  # Paths, with a `Summary` for each input
+) -> Processed | Estimate:  # Paths, with a `Summary` for each input
     """\
     Tier → scope → hash for scenario files
 
@@ -1214,17 +1224,26 @@ def process(
         scope=scope_column,
         messages=messages_column,
     )
+    for source in sources if dry_run else []:
+        require(
+            _is_file(source),
+            f"`dry_run`: {source_name(source)} is not a file; save it as one first",
+        )
     files = _files(sources, columns, output_dir, progress)
-    return _process_all(
+    work = _checked(
         _outputs([file for file, _ in files], output_dir),
         dict(files),
         question,
         others,
-        resume=resume,
         progress=progress,
         relabel=relabel,
         drop_duplicates=drop_duplicates,
     )
+    if dry_run:
+        from argen.scenarios.estimates import estimate_processing
+
+        return estimate_processing(work, resume)
+    return _process_all(work, resume=resume, progress=progress)
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #f1b08c13
@@ -1254,10 +1273,8 @@ def _scenarios_of(file, columns) -> Iterator[Scenario]:
         yield scenario
 
 
-def _process_all(
-    outputs, columns, question, others, *, resume, progress, **rules
-) -> Processed:
-    "Check all files, then process them"
+def _checked(outputs, columns, question, others, *, progress, **rules) -> list[_File]:
+    "All files, checked"
     names, texts = [file.name for file in outputs], TextIndex()
     scanned = {}
     for number, file in enumerate(outputs):
@@ -1280,9 +1297,14 @@ def _process_all(
             **rules,
         )
         work.append(one)
+    return work
+
+
+def _process_all(work: Sequence[_File], *, resume, progress) -> Processed:
+    "Process files that were checked"
     done = Processed()
     with ExitStack() as held:
-        for folder in sorted({path.parent for path in outputs.values()}):
+        for folder in sorted({one.path.parent for one in work}):
             held.enter_context(hold(folder, "argen process"))
         for one in work:
             summary = _process_file(one, resume, progress)

@@ -41,7 +41,9 @@ from ..auditing.cards import judge_line
 from ..errors import InputError
 from ..files import is_disk_full, output_folder, write_json
 from ..judge.contract import judge_name
+from ..judge.estimates import judge_that_only_reads
 from ..judge.judges import make_judge, offline_judge
+from ..models.estimates import Estimate
 from ..models.local import PLAIN_TEMPLATE, load_model
 from ..models.messages import system_text
 from ..policy import PUBLISHED, Policy
@@ -316,8 +318,9 @@ def train(
     # A second judge of held-out responses, never a reward: it chooses the checkpoint
     witness: str | Callable | None = None,
     stop_on_alarm: bool = False,  # End when the reward rises and the witness falls
+    dry_run: bool = False,  # Only say what it would ask: spend and write nothing
     **settings,  # Names of `GRPO_CONFIG` and `GRPO_OPTIONAL`
-) -> Training:  # Raises `InputError` before anything is written
+) -> Training | Estimate:  # Raises `InputError` before anything is written
     "Train `model` on `scenarios` against `policy` with GRPO"
     chosen = grpo_settings(model, **settings)
     policy = as_policy_or_rubric(policy)
@@ -337,7 +340,10 @@ def train(
     )
     _check_aggregation(chosen, mix)
     held_out = _read_rows(eval_scenarios, system_prompt, policy)
-    judge = make_grader(judge) if by_rubric else make_judge(judge)
+    make = judge_that_only_reads if dry_run else make_judge
+    judge = make_grader(make(judge)) if by_rubric else make(judge)
+    has_held_out = bool(held_out)
+    watching = {"has_held_out": has_held_out, "stops": stop_on_alarm, "make": make}
     plan = _Plan(
         model=str(model),
         rows=_read_rows(scenarios, system_prompt, policy),
@@ -346,12 +352,14 @@ def train(
         system_prompt=system_prompt,
         mix=mix,
         settings=chosen,
-        witness=training_witness(
-            witness, judge, mix, has_held_out=bool(held_out), stops=stop_on_alarm
-        ),
+        witness=training_witness(witness, judge, mix, **watching),
     )
     if plan.chosen_by == "eval_witness":
         _check_schedule(chosen)
+    if dry_run:
+        from argen.training.estimates import estimate_training
+
+        return estimate_training(plan, output_dir)
     reporting = _Reporting(progress, live, wandb_project, wandb_mode, watchdog)
     return _run_plan(plan, output_dir, reporting, resume_from_checkpoint)
 

@@ -198,6 +198,7 @@ def training_witness(
     *,
     has_held_out: bool,  # Are there scenarios to evaluate on?
     stops: bool = False,  # End the training at an alarm?
+    make: Callable = make_judge,  # What makes a judge of a name
 ) -> Witness | None:  # Raises `InputError` for one that can't be a witness
     "The witness of a run"
     if witness is not None and not has_held_out:
@@ -207,17 +208,17 @@ def training_witness(
         if has_held_out and judge is not offline_judge:
             found = Witness(offline_judge, mix.policy, chooses=False, stops=stops)
     else:
-        found = Witness(_second_judge(witness), mix.policy, stops=stops)
+        found = Witness(_second_judge(witness, make), mix.policy, stops=stops)
         _check_other(found, judge, mix)
     if stops and found is None:
         raise InputError("`stop_on_alarm`: needs a `witness`, which raises the alarm")
     return found
 
 
-def _second_judge(witness):
+def _second_judge(witness, make):
     "A judge from its name, or as it is; an error names the parameter `witness`"
     try:
-        return make_judge(witness)
+        return make(witness)
     except InputError as error:
         raise InputError(str(error).replace("`judge=", "`witness=")) from None
 
