@@ -267,125 +267,6 @@ def _members(items: list, plan) -> dict[str, bytes]:
     return members
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #fb2d58b5
-def write_bundle(
-    results: Iterable,  # Result files, or `Evaluation`s; the first is the baseline
-    path: str | Path,  # Such as 'bundle.zip'
-    plan: str | Path | None = None,  # File of a plan of `argen plan`
-) -> "Bundle":  # `InputError` for what can't be bundled
-    "Write results and all that they rest on into one zip"
-    require(
-        Path(path).suffix == ".zip", f"{path}: the name of a bundle must end in .zip"
-    )
-    members = _members(list(results), plan)
-    _check_secrets(members)
-    listed = {}
-    for name, data in sorted(members.items()):
-        digest = hashlib.sha256(data).hexdigest()
-        listed[name] = {"sha256": digest, "bytes": len(data)}
-    about = {"argen_bundle": 1, "made": now(), "versions": versions(), "files": listed}
-    members = {_ABOUT: _json_bytes(about)} | dict(sorted(members.items()))
-    with write_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, data in members.items():
-            entry = zipfile.ZipInfo(name)  # Its date is the same in each bundle
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
-    return open_bundle(path)
-
-
-# %% ../../nbs/assurance/03_bundles.ipynb #47ad9e47
-_MOST_BYTES = 4 * 2**30  # Of all files of a bundle together
-
-
-def _check_names(path, entries: list, listed: dict):
-    "`InputError` unless a zip holds the listed files, each once, and no other"
-    names = [entry.filename for entry in entries]
-    for name in names:
-        parts = PurePosixPath(name).parts
-        stays = name == "/".join(parts) and not {"..", "/"} & set(parts)
-        require(
-            stays and "\\" not in name and ":" not in name,
-            f"{path}: {name!r} leads out of the bundle; don't trust this file",
-        )
-        known = name == _ABOUT or name in listed
-        require(known, f"{path}: {name} was added; get the bundle anew")
-        require(names.count(name) == 1, f"{path}: {name} is in it twice")
-    for name in listed:
-        require(name in names, f"{path}: {name} is missing; get the bundle anew")
-
-
-# %% ../../nbs/assurance/03_bundles.ipynb #0125f3d4
-def _listed(path, archive) -> dict:
-    "What a bundle says of itself; `InputError` when it isn't one"
-    entry = archive.NameToInfo.get(_ABOUT)
-    require(
-        entry and entry.file_size < 2**26,
-        f"{path}: not a bundle, without {_ABOUT}; give a file of `argen report "
-        "--bundle`",
-    )
-    about = read_json_bytes(archive.read(entry))
-    known = isinstance(about, dict) and about.get("argen_bundle") == 1
-    files = about.get("files") if known else None
-    is_list = isinstance(files, dict) and all(map(_is_listing, files.values()))
-    require(is_list, f"{path}: not a bundle of this version of argen")
-    return about
-
-
-def _is_listing(value) -> bool:
-    "Is it what a bundle says of a file?"
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("sha256"), str)
-        and type(value.get("bytes")) is int
-    )
-
-
-# %% ../../nbs/assurance/03_bundles.ipynb #3fb1fda1
-def _checked(path, archive, listed) -> dict[str, bytes]:
-    "The files of a bundle; `InputError` for one that isn't as listed"
-    entries = archive.infolist()
-    _check_names(path, entries, listed)
-    total = sum(entry.file_size for entry in entries)
-    require(total <= _MOST_BYTES, f"{path}: {total:,} bytes are too many for a bundle")
-    found = {}
-    for name, about in listed.items():
-        entry = archive.NameToInfo[name]
-        data = archive.read(entry) if entry.file_size == about["bytes"] else b""
-        require(
-            hashlib.sha256(data).hexdigest() == about["sha256"],
-            f"{path}: {name} was changed after it was bundled; get the bundle anew",
-        )
-        found[name] = data
-    return found
-
-
-# %% ../../nbs/assurance/03_bundles.ipynb #78d3920d
-def open_bundle(
-    path: str | Path,  # A zip of `argen report --bundle`
-) -> "Bundle":  # `InputError` for one that is damaged, or was changed
-    "Check a bundle and read it"
-    path = user_path(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            about = _listed(path, archive)
-            digest = hashlib.sha256(archive.read(_ABOUT)).hexdigest()
-            files = _checked(path, archive, about["files"])
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror})") from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise InputError(
-            f"{path}: not a whole zip file ({error}); get the bundle anew"
-        ) from None
-    return Bundle(path, about, files, digest)
-
-
 # %% ../../nbs/assurance/03_bundles.ipynb #4a32be17
 @dataclass(repr=False)
 class Bundle:
@@ -481,3 +362,122 @@ def _repr_markdown_(self: Bundle):
         f"**{escape_markdown(self.path.name)}**, made {made}; its hash is "
         f"`{self.sha256}`. All files are as listed.\n\n{table}"
     )
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #fb2d58b5
+def write_bundle(
+    results: Iterable,  # Result files, or `Evaluation`s; the first is the baseline
+    path: str | Path,  # Such as 'bundle.zip'
+    plan: str | Path | None = None,  # File of a plan of `argen plan`
+) -> Bundle:  # `InputError` for what can't be bundled
+    "Write results and all that they rest on into one zip"
+    require(
+        Path(path).suffix == ".zip", f"{path}: the name of a bundle must end in .zip"
+    )
+    members = _members(list(results), plan)
+    _check_secrets(members)
+    listed = {}
+    for name, data in sorted(members.items()):
+        digest = hashlib.sha256(data).hexdigest()
+        listed[name] = {"sha256": digest, "bytes": len(data)}
+    about = {"argen_bundle": 1, "made": now(), "versions": versions(), "files": listed}
+    members = {_ABOUT: _json_bytes(about)} | dict(sorted(members.items()))
+    with write_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, data in members.items():
+            entry = zipfile.ZipInfo(name)  # Its date is the same in each bundle
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
+    return open_bundle(path)
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #47ad9e47
+_MOST_BYTES = 4 * 2**30  # Of all files of a bundle together
+
+
+def _check_names(path, entries: list, listed: dict):
+    "`InputError` unless a zip holds the listed files, each once, and no other"
+    names = [entry.filename for entry in entries]
+    for name in names:
+        parts = PurePosixPath(name).parts
+        stays = name == "/".join(parts) and not {"..", "/"} & set(parts)
+        require(
+            stays and "\\" not in name and ":" not in name,
+            f"{path}: {name!r} leads out of the bundle; don't trust this file",
+        )
+        known = name == _ABOUT or name in listed
+        require(known, f"{path}: {name} was added; get the bundle anew")
+        require(names.count(name) == 1, f"{path}: {name} is in it twice")
+    for name in listed:
+        require(name in names, f"{path}: {name} is missing; get the bundle anew")
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #0125f3d4
+def _listed(path, archive) -> dict:
+    "What a bundle says of itself; `InputError` when it isn't one"
+    entry = archive.NameToInfo.get(_ABOUT)
+    require(
+        entry and entry.file_size < 2**26,
+        f"{path}: not a bundle, without {_ABOUT}; give a file of `argen report "
+        "--bundle`",
+    )
+    about = read_json_bytes(archive.read(entry))
+    known = isinstance(about, dict) and about.get("argen_bundle") == 1
+    files = about.get("files") if known else None
+    is_list = isinstance(files, dict) and all(map(_is_listing, files.values()))
+    require(is_list, f"{path}: not a bundle of this version of argen")
+    return about
+
+
+def _is_listing(value) -> bool:
+    "Is it what a bundle says of a file?"
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("sha256"), str)
+        and type(value.get("bytes")) is int
+    )
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #3fb1fda1
+def _checked(path, archive, listed) -> dict[str, bytes]:
+    "The files of a bundle; `InputError` for one that isn't as listed"
+    entries = archive.infolist()
+    _check_names(path, entries, listed)
+    total = sum(entry.file_size for entry in entries)
+    require(total <= _MOST_BYTES, f"{path}: {total:,} bytes are too many for a bundle")
+    found = {}
+    for name, about in listed.items():
+        entry = archive.NameToInfo[name]
+        data = archive.read(entry) if entry.file_size == about["bytes"] else b""
+        require(
+            hashlib.sha256(data).hexdigest() == about["sha256"],
+            f"{path}: {name} was changed after it was bundled; get the bundle anew",
+        )
+        found[name] = data
+    return found
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #78d3920d
+def open_bundle(
+    path: str | Path,  # A zip of `argen report --bundle`
+) -> Bundle:  # `InputError` for one that is damaged, or was changed
+    "Check a bundle and read it"
+    path = user_path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            about = _listed(path, archive)
+            digest = hashlib.sha256(archive.read(_ABOUT)).hexdigest()
+            files = _checked(path, archive, about["files"])
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise InputError(
+            f"{path}: not a whole zip file ({error}); get the bundle anew"
+        ) from None
+    return Bundle(path, about, files, digest)
