@@ -10,7 +10,7 @@ __all__ = ["GenerationSettings", "collect_responses", "read_responses"]
 # %% ../../nbs/evaluation/00_responses.ipynb #5e613113
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -33,7 +33,7 @@ from argen.records import (
     scenario_from_row,
 )
 
-from ..errors import InputError
+from ..errors import InputError, require
 from ..models.chat import make_chat
 from ..models.local import LocalChat
 from ..models.messages import conversation, system_text
@@ -142,7 +142,29 @@ def _ask_local(chat, epochs, known, messages, *, batch_size) -> Iterator[list]:
             if all(question in known for question in batch):
                 continue
             responses = chat([messages(question) for question in batch], **sampling)
-            yield list(zip(batch, responses, strict=True))
+            yield list(zip(batch, _checked(responses, chat, len(batch)), strict=True))
+
+
+def _checked(responses, chat, n) -> list[Response]:
+    "What a chat model gave to `n` conversations; texts become `Response`s"
+    given = list(responses) if isinstance(responses, Iterable) else []
+    is_text = isinstance(responses, str)
+    fit = all(isinstance(one, (str, Response)) for one in given) and not is_text
+    require(
+        fit and len(given) == n,
+        f"`model`: {_chat_name(chat)} must give a list with a text or a `Response` for "
+        f"each of {n} conversations, not {_told(responses)}",
+    )
+    return [Response(one) if isinstance(one, str) else one for one in given]
+
+
+def _told(value) -> str:
+    "What a value is, in a few words"
+    kind = type(value).__name__
+    if not isinstance(value, (list, tuple)):
+        return kind
+    kinds = sorted({type(one).__name__ for one in value})
+    return f"a {kind} of {len(value)} ({', '.join(kinds)})"
 
 
 def _ask_service(chat, epochs, known, messages) -> Iterator[list]:
