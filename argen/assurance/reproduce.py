@@ -163,11 +163,13 @@ def _from_bundle(bundle: Bundle) -> Source:
 def _from_folder(folder: Path) -> Source:
     "What a run's folder holds"
     own = folder / "evaluation.json"
-    paths = [own] if own.is_file() else sorted(folder.glob("models/*/evaluation.json"))
+    paths = [own] if own.is_file() else []
+    for places in ("models/*/evaluation.json", "*/evaluation.json"):
+        paths = paths or sorted(folder.glob(places))
     require(
         paths,
-        f"{folder}: no evaluation.json in it; give a folder of `argen evaluate` or "
-        "`argen compare`, or a bundle",
+        f"{folder}: no evaluation.json in it; give a folder of `argen evaluate`, "
+        "`compare` or `demo`, or a bundle",
     )
     comparison = None
     if (folder / "comparison.json").is_file():

@@ -1715,16 +1715,33 @@ def _rule(arguments):
     return DecisionRule(**given) if given else None
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #nr000002
+def _add_results(group, text):
+    "Results, by a flag or without one"
+    group.add_argument("plain_results", nargs="*", metavar="RESULT", help=text)
+    group.add_argument(
+        "--results",
+        nargs="+",
+        metavar="RESULT",
+        default=argparse.SUPPRESS,
+        help="the same, as `argen compare` takes them",
+    )
+
+
+def _named_results(arguments):
+    "Results, however they were given"
+    flagged = getattr(arguments, "results", [])
+    found = [*arguments.plain_results, *flagged]
+    if not found:
+        raise InputError("`results`: name result files, the baseline first")
+    return found
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #673f6eab
 def _add_gate_options(parser):
     "Options of `argen gate`"
     group = parser.add_argument_group("input")
-    group.add_argument(
-        "results",
-        nargs="+",
-        metavar="RESULT",
-        help="result files; the first is the baseline, all others must pass",
-    )
+    _add_results(group, "result files; the first is the baseline, all others must pass")
     group.add_argument(
         "--baseline",
         metavar="MODEL",
@@ -1759,7 +1776,7 @@ def _gate(arguments, progress):
         _refuse(arguments, ["margin", *_RULE], reason)
     rescored = _given(arguments, ["policy", *_POLICY])
     found = gate(
-        arguments.results,
+        _named_results(arguments),
         _rule(arguments),
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["baseline", "plan"]),
@@ -1887,12 +1904,7 @@ def _add_report_options(parser):
     from argen.assurance.checklist import CHECKLISTS
 
     group = parser.add_argument_group("input")
-    group.add_argument(
-        "results",
-        nargs="+",
-        metavar="RESULT",
-        help="result files; the first is the baseline",
-    )
+    _add_results(group, "result files; the first is the baseline")
     group.add_argument(
         "--checklist",
         choices=list(CHECKLISTS),
@@ -1945,7 +1957,7 @@ def _bundle(arguments):
     from argen.assurance.bundles import write_bundle
 
     plan = _given(arguments, ["plan"])
-    bundle = write_bundle(arguments.results, arguments.bundle, **plan)
+    bundle = write_bundle(_named_results(arguments), arguments.bundle, **plan)
     return f"{bundle._repr_markdown_()}\n\nBundle: {bundle.path}"
 
 
@@ -1954,7 +1966,7 @@ def _fill_checklist(arguments):
     from argen.assurance.checklist import checklist
 
     filled = checklist(
-        arguments.results, arguments.checklist, **_given(arguments, ["plan"])
+        _named_results(arguments), arguments.checklist, **_given(arguments, ["plan"])
     )
     folder = getattr(arguments, "output_dir", None)
     folder = folder or _dated(f"report-{arguments.checklist}")
