@@ -389,6 +389,7 @@ def drop_torn_line(
     return len(data) - whole
 
 
+# %% ../nbs/core/02_files.ipynb #b5d4da61
 @contextmanager
 def copied_lines(
     *paths: Path,  # JSONL files, and folders whose JSONL files are meant

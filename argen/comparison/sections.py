@@ -419,7 +419,7 @@ def _judging(comparison):
 
 _COUNTED = {"asked", "from_store", "prompt_tokens", "completion_tokens"}
 
-
+# %% ../../nbs/comparison/08_sections.ipynb #ce1edd7b
 _SECTIONS = {  # Title → what makes the section
     "Before you read the numbers": _before,
     "What was asked": _asked,

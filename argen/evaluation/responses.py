@@ -728,6 +728,7 @@ _RESPONSE_FIELDS = (
 )
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #63fca072
 def read_responses(
     # JSONL, a JSON list, CSV, TSV, Parquet, or a result file: rows with a prompt and
     # `response`

@@ -420,6 +420,7 @@ def _jobs(self: LLMJudge, items, size, attempt=0):
 LONGER = 4  # Times the limit that was spent on reasoning
 
 
+# %% ../../nbs/judge/04_llm.ipynb #b732c6fd
 @patch
 def _drawing(self: LLMJudge, question, items, attempt):
     "How marks and ids are drawn: at random, or the same again after a restart"

@@ -291,6 +291,7 @@ def _is_fresh(training, evaluation):
     return _is_own(training, evaluation) and not _seen_before(training, evaluation)
 
 
+# %% ../../nbs/publishing/00_model_cards.ipynb #29d65ebe
 def _entries_of(evaluation, dataset):
     "An entry for each score that has a value"
     from huggingface_hub import EvalResultEntry

@@ -172,6 +172,7 @@ def result_estimates(
     return found
 
 
+# %% ../../nbs/publishing/02_result_facts.ipynb #15c10b8c
 def missing_reason(
     row: dict,  # Of a result
     measure: Measure,  # That has no value in it

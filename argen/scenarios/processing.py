@@ -527,6 +527,7 @@ def _unlabeled(prompts, kept, stores: _Stores) -> list[str]:
     return [prompt for prompt in prompts if prompt in lacking]
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #65e4c444
 def _label(
     prompts, evaluator: _Evaluator, stores: _Stores, progress, kept=_NOTHING_KEPT
 ) -> _Labels:
@@ -1130,6 +1131,7 @@ def _file_stem(source) -> str:
     return re.sub(r"[^\w.-]+", "-", name)
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #8887a5ce
 def _written(source, columns, output_dir, progress) -> Path:
     "A file with what is not in one; `InputError` where another has its name"
     require(
@@ -1273,6 +1275,7 @@ def _scenarios_of(file, columns) -> Iterator[Scenario]:
         yield scenario
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #29a5a42a
 def _checked(outputs, columns, question, others, *, progress, **rules) -> list[_File]:
     "All files, checked"
     names, texts = [file.name for file in outputs], TextIndex()

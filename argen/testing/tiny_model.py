@@ -28,6 +28,7 @@ def _tiny_tokenizer(pieces):
 _PROMPT_END = "<|im_start|>assistant\n"
 
 
+# %% ../../nbs/testing/03_tiny_model.ipynb #37b78d05
 def tiny_model(
     folder: str | Path,  # Where to put it
     pieces: int = 500,  # Size of the vocabulary

@@ -109,6 +109,7 @@ def means(
     return {s: None if math.isnan(mean) else mean for s, mean in by_step.items()}
 
 
+# %% ../../nbs/training/03b_witness.ipynb #7697524f
 @patch
 def best_step(
     self: Witness,
