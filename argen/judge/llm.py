@@ -359,6 +359,8 @@ def _fill(self: LLMJudge, items):
         if not jobs:
             break
         stopped = self._run(jobs, again=attempt > 0)
+        if hasattr(self.chat, "finish"):
+            self._look_again(items)
         if stopped:
             for item in items:
                 item.reasons |= dict.fromkeys(item.open(item.wanted), stopped)
@@ -366,6 +368,17 @@ def _fill(self: LLMJudge, items):
         size = 1
     if hasattr(self.chat, "finish"):
         self.chat.finish()
+
+
+@patch
+def _look_again(self: LLMJudge, items):
+    "Use what another run, waiting for the same batch, has collected and stored"
+    lacking = {}
+    for item in items:
+        if item.parts.keys() < set(item.wanted):
+            lacking[item.pair] = item
+    for pair, parts in self._known(lacking).items():
+        lacking[pair].parts |= parts
 
 
 @patch
