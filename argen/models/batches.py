@@ -140,7 +140,8 @@ def apart(self: BatchChat) -> BatchChat:
 @patch
 def finish(self: BatchChat):
     "The run has ended: what it used is needed no longer"
-    self.ledger.finish(self.run)
+    with self.ledger.sending():  # Who sends has looked for it, here or in a store
+        self.ledger.finish(self.run)
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc00013
