@@ -79,7 +79,7 @@ def _refuse_downloads(arguments):
             )
 
 
-_PRICE = "; give it with `price`"
+_PRICE = "; give a judge's with `price`"
 _LIMITS = {"max_calls": "--max-calls", "max_cost": "--max-cost", "price": "--price"}
 
 

@@ -359,6 +359,8 @@ def _fill(self: LLMJudge, items):
         if not jobs:
             break
         stopped = self._run(jobs, again=attempt > 0)
+        if hasattr(self.chat, "finish"):
+            self._look_again(items)
         if stopped:
             for item in items:
                 item.reasons |= dict.fromkeys(item.open(item.wanted), stopped)
@@ -366,6 +368,17 @@ def _fill(self: LLMJudge, items):
         size = 1
     if hasattr(self.chat, "finish"):
         self.chat.finish()
+
+
+@patch
+def _look_again(self: LLMJudge, items):
+    "Use what another run, waiting for the same batch, has collected and stored"
+    lacking = {}
+    for item in items:
+        if item.parts.keys() < set(item.wanted):
+            lacking[item.pair] = item
+    for pair, parts in self._known(lacking).items():
+        lacking[pair].parts |= parts
 
 
 @patch
@@ -496,6 +509,17 @@ def _limited(chat, max_tokens):
 
 # %% ../../nbs/judge/04_llm.ipynb #517817fb
 @patch
+def _skip_known(self: LLMJudge, waiting):
+    "In batches: take jobs off that another run has done since this one looked"
+    while waiting and hasattr(self.chat, "finish"):
+        items = waiting[0].items.values()
+        self._look_again(items)
+        if any(item.open(waiting[0].question.principles) for item in items):
+            break
+        waiting.popleft()
+
+
+@patch
 def _send(self: LLMJudge, chat, waiting, again):
     "Take jobs off `waiting` while the budget holds them, and use each reply"
     under_way = {}  # Number of the request → its job
@@ -503,6 +527,7 @@ def _send(self: LLMJudge, chat, waiting, again):
     def requests():
         "Requests as the stream takes them, while the budget lasts"
         for number in count():
+            self._skip_known(waiting)
             if not waiting or not self.budget.hold(waiting[0].worst):
                 return
             under_way[number] = waiting.popleft()

@@ -41,7 +41,7 @@ from argen.models.ledger import (
     BatchRecord,
 )
 
-from ..errors import InputError
+from ..errors import InputError, require
 from ..files import user_path
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table
@@ -140,7 +140,8 @@ def apart(self: BatchChat) -> BatchChat:
 @patch
 def finish(self: BatchChat):
     "The run has ended: what it used is needed no longer"
-    self.ledger.finish(self.run)
+    with self.ledger.sending():  # Who sends has looked for it, here or in a store
+        self.ledger.finish(self.run)
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc00013
@@ -528,7 +529,10 @@ def advance(
         )
     if status.state == "working":
         return False
-    return self._fetch(batch, status)
+    with self.ledger.sending():
+        if self.ledger.batch(token).state not in OPEN:
+            return True  # Another run was faster
+        return self._fetch(batch, status)
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc00027
@@ -666,6 +670,9 @@ def _ledgers(place) -> list[BatchLedger]:
     "The ledgers at a place; `InputError` where there can be none"
     place = user_path(cache_dir() if place is None else place)
     if place.is_file():
+        is_ledger = place.name.endswith(LEDGER_SUFFIX)
+        problem = f"not a ledger of batches; name FILE{LEDGER_SUFFIX}, or its folder"
+        require(is_ledger, f"{place}: {problem}")
         return [BatchLedger(place)]
     if not place.is_dir():
         raise InputError(
@@ -695,23 +702,30 @@ def list_batches(
     return [batch for ledger in _ledgers(folder) for batch in ledger.batches()]
 
 
+def _look(ledger, batch) -> BatchRecord:
+    "Look at a batch; why that can't be is its remark"
+    try:
+        chat = BatchChat(_chat_of(batch), ledger)
+    except InputError as error:  # A key is missing, or it is at another address
+        return replace(batch, remark=str(error))
+    problem = ""
+    try:
+        with ledger.sending():
+            chat._recover()
+        chat.advance(batch.token)
+    except Exception as error:  # noqa: BLE001 (each library has its own)
+        problem = chat.chat.clean_error(chat._failure(error).reason)
+    now = ledger.batch(batch.token) or replace(batch, state="not sent")
+    return replace(now, remark=problem or now.remark)
+
+
 def collect_batches(
     folder: str | Path | None = None,  # As `list_batches` takes it
-) -> list[BatchRecord]:  # All that were open; raises `InputError` without a key
+) -> list[BatchRecord]:  # All that were open; `remark`: why one can't be looked at
     "Look at each batch once, and bring the results of those that have ended"
     found = []
     for ledger in _ledgers(folder):
-        for batch in ledger.batches():
-            chat = BatchChat(_chat_of(batch), ledger)
-            problem = ""
-            try:
-                with ledger.sending():
-                    chat._recover()
-                chat.advance(batch.token)
-            except Exception as error:  # noqa: BLE001 (each library has its own)
-                problem = chat.chat.clean_error(chat._failure(error).reason)
-            now = ledger.batch(batch.token) or replace(batch, state="not sent")
-            found.append(replace(now, remark=problem or now.remark))
+        found += [_look(ledger, batch) for batch in ledger.batches()]
     return found
 
 
@@ -739,7 +753,7 @@ def cancel_batch(
                 except CallFailed as failure:
                     return _forgotten(chat, batch, failure)
                 return replace(batch, state="asked to stop")
-    raise InputError(f"`name`: no batch {name} is out; see `argen batches`")
+    raise InputError(f"no batch {name} is out; see `argen batches`")
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc00034

@@ -220,7 +220,7 @@ class Estimate:
         "What is known of the whole cost"
         known = [usage.cost for usage in self.usages if usage.cost is not None]
         words = {usage.known.words for usage in self.usages if usage.cost}
-        source = f" ({', '.join(sorted(words))})" if words else ""
+        source = f" ({'; '.join(sorted(words))})" if words else ""
         if self.cost is not None:
             about = f"about {self.cost:.4f}" if self.cost else "0"
             return f"Cost: {about}{source}."
@@ -228,7 +228,7 @@ class Estimate:
         names = escape_markdown(", ".join(unknown))
         return (
             f"Cost: {sum(known):.4f}{source}, and that of {names}, whose price is not "
-            "known; give it with `price`."
+            "known; give a judge's with `price`."
         )
 
     def _repr_markdown_(self):

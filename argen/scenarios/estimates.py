@@ -38,7 +38,7 @@ from ..judge.estimates import expect_verdicts
 from ..judge.store import VerdictStore
 from ..models.messages import conversation
 from ..models.names import is_remote
-from ..records import Response, Scenario
+from ..records import Response, Scenario, read_scenarios
 from ..runs import is_begun
 from .asking import _next_drafts, _Quota
 from .generation import _challenge, _derive, _Job, _tier_labeler
@@ -257,7 +257,15 @@ def _acceptance_words(share, files) -> str:
 
 def estimate_generation(
     jobs: Sequence[_Job],  # That were checked
-) -> Estimate:
+    excluded: Sequence[Path] = (),  # Files that nothing written may repeat
+) -> Estimate:  # Raises `InputError` where the run would
     "What writing datasets would take"
-    usages = [usage for job in jobs for usage in _expect_job(job)]
+    usages, texts = [], []
+    for path in excluded:
+        texts += [row.transcript for row in read_scenarios(path)]
+    for job in jobs:
+        is_begun(job.run, job.manifest(SimpleNamespace(texts=texts)))
+        usages += _expect_job(job)
+        if job.path.exists():
+            texts += [row.transcript for row in read_scenarios(job.path)]
     return Estimate(usages)

@@ -882,5 +882,5 @@ def generate(
         from argen.scenarios.estimates import estimate_generation
 
         request.check()
-        return estimate_generation(_jobs(request))
+        return estimate_generation(_jobs(request), _listed(exclude_from_file))
     return _write_all(request, _listed(exclude_from_file), progress)

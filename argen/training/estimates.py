@@ -70,12 +70,13 @@ def _part(schedule: Schedule, step: int, settings) -> Schedule:
     )
 
 
-def _steps_done(run: Path, schedule: Schedule) -> int:
-    "The step that a run would go on from"
+def _left(run: Path, schedule: Schedule, settings) -> Schedule:
+    "What is left of the run in a folder"
     if (run / "model").exists():
-        return schedule.steps
+        return Schedule(0, 0, 0)
     checkpoint = last_checkpoint(run)
-    return _step_of(checkpoint) if checkpoint else 0
+    step = _step_of(checkpoint) if checkpoint else 0
+    return _part(schedule, step, settings)
 
 
 # %% ../../nbs/training/11_estimates.ipynb #tes00013
@@ -136,8 +137,7 @@ def estimate_training(
     settings.check_scenarios(len(plan.rows), len(plan.held_out))
     _check_folder(run, plan.manifest())
     whole = training_schedule(settings, len(plan.rows), bool(plan.held_out))
-    done = _steps_done(run, whole)
-    left = _part(whole, done, settings)
+    left = _left(run, whole, settings)
     trained = _Asked(plan, plan.rows, left.completions)
     name = judge_name(plan.judge)
     usages = [trained.completions("completions")]
