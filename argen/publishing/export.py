@@ -19,7 +19,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..evaluation.responses import weights_hash
-from ..files import output_folder, user_path, write_json, write_text
+from ..files import output_folder, user_path, write_error, write_json, write_text
 from ..models.keys import redact
 from ..models.local import load_model
 from ..records import content_hash
@@ -142,6 +142,9 @@ def _write(training, card, note, folder):
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
+    except OSError as error:
+        raise write_error(folder, error) from None
+    try:
         if note["adapter"]:
             _save_adapter(training, part)
         else:
