@@ -171,12 +171,18 @@ def _remove_lock(place: Path, new: list[Path]):
 # %% ../nbs/core/05_runs.ipynb #a8ef02f7
 def process_number() -> int:  # 0 for the first one, and for one that is alone
     "The number of this process among those that `torchrun` or `accelerate` started"
-    return int(os.environ.get("RANK", "0"))
+    return _launched("RANK", alone=0) if n_processes() > 1 else 0
 
 
 def n_processes() -> int:
     "How many processes `torchrun` or `accelerate` started together"
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _launched("WORLD_SIZE", alone=1)
+
+
+def _launched(name, alone):
+    "A number that a launcher set; `alone` where there is none"
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else alone
 
 
 _FIRST_SPEAKS = 5  # Seconds in which the first process fails for all

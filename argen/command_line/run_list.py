@@ -33,7 +33,9 @@ class Run:
     started: str  # ISO 8601, UTC
     result: str  # What came out, or how far it came
     is_finished: bool
-    command: str  # As it was typed, with the folder; '' for a run begun in Python
+    # As it was typed, with the folder; '' for a run begun in Python; a remark for a
+    # part of a comparison
+    command: str
 
 
 def _json(path):
@@ -127,6 +129,13 @@ def _judge_of(settings, folder):
 
 
 # %% ../../nbs/command_line/06_run_list.ipynb #440de0cc
+def _remark(folder):
+    "What resumes a part of a comparison; '' for another run"
+    if (folder / "job.json").exists():
+        return f"# {folder.name}: the same comparison again"
+    return ""
+
+
 def _read_run(folder, root):
     "A run in a folder; `None` where its manifest is none of argen's"
     manifest = _json(folder / "manifest.json")
@@ -145,7 +154,7 @@ def _read_run(folder, root):
         started=str(manifest.get("started", "")),
         result=result,
         is_finished=finished,
-        command=typed_command(folder),
+        command=typed_command(folder) or _remark(folder),
     )
 
 

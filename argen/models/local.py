@@ -350,6 +350,13 @@ def _n_shared(rows: list[list[int]]) -> int:
     return shared if len(rows) > 1 and shared >= _LEAST_SHARED else 0
 
 
+def _cache_name(model) -> str | None:
+    "What the model calls the argument with keys and values; `None`: it keeps none"
+    parameters = inspect.signature(model.forward).parameters
+    names = ("cache", "past_key_values")  # Of newer and older transformers
+    return next((name for name in names if name in parameters), None)
+
+
 def _can_share(model) -> bool:
     "Does the model keep plain keys and values, and enough digits for the same tokens?"
     import torch
@@ -360,6 +367,8 @@ def _can_share(model) -> bool:
         return False
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return False  # Padding between the two parts would count as distance
+    if _cache_name(model) is None:
+        return False
     rope = getattr(model.config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3"):
         return False  # Positions that depend on the length of the whole row
@@ -381,14 +390,16 @@ def _behind(rows, n_pads: list[int], shared: int):
 # %% ../../nbs/models/03_local.ipynb #c162f82d
 def _prefix_cache(model, prefix, copies: int) -> dict:
     "An argument of `generate`: the keys and values of a prefix, once for each row"
+    import torch
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.config)
-    parameters = inspect.signature(model.forward).parameters
-    name = "cache" if "cache" in parameters else "past_key_values"
-    model(input_ids=prefix, use_cache=True, logits_to_keep=1, **{name: cache})
+    kept = {_cache_name(model): cache}
+    # As `generate` counts them: some models begin elsewhere if they aren't told
+    positions = torch.arange(prefix.shape[1], device=prefix.device)[None]
+    model(prefix, position_ids=positions, use_cache=True, logits_to_keep=1, **kept)
     cache.batch_repeat_interleave(copies)
-    return {name: cache}
+    return kept
 
 
 @patch

@@ -19,10 +19,11 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..evaluation.responses import weights_hash
-from ..files import output_folder, user_path, write_json, write_text
+from ..files import output_folder, user_path, write_error, write_json, write_text
 from ..models.keys import redact
 from ..models.local import load_model
 from ..records import content_hash
+from ..runs import hold
 from ..tables import escape_markdown, markdown_table
 from .model_cards import Card, base_id, model_card, read_training
 
@@ -138,23 +139,38 @@ def _is_there(folder, note):
 # %% ../../nbs/publishing/01_export.ipynb #16f816e8
 def _write(training, card, note, folder):
     "Write an export beside its place, and move it there"
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    beside = folder.with_name(f".{folder.name}.part")
+    with hold(beside, "argen export"):
+        part = beside / "export"
+        shutil.rmtree(part, ignore_errors=True)  # Of one that was killed
+        try:
+            _write_files(training, card, note, part)
+            _move(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _move(part, folder):
+    "Give an export its name; `InputError` where another one has it by now"
     try:
-        part.mkdir(parents=True)
-        if note["adapter"]:
-            _save_adapter(training, part)
-        else:
-            _save_merged(training, part, note["dtype"])
-        write_text(part / "README.md", f"{card.text.rstrip()}\n")
-        if card.results:
-            _write_results(part / ".eval_results" / "argen.yaml", card.results)
-        write_json(part / _NOTE, note)
         if folder.is_dir():
             folder.rmdir()  # It is empty
         os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise write_error(folder, error) from None
+
+
+def _write_files(training, card, note, part):
+    "Write the files of an export"
+    part.mkdir()
+    if note["adapter"]:
+        _save_adapter(training, part)
+    else:
+        _save_merged(training, part, note["dtype"])
+    write_text(part / "README.md", f"{card.text.rstrip()}\n")
+    if card.results:
+        _write_results(part / ".eval_results" / "argen.yaml", card.results)
+    write_json(part / _NOTE, note)
 
 
 def _write_results(path, results):

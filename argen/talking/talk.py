@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from ..errors import require
+from ..errors import InputError, require
 from ..files import append_jsonl, output_file, user_path
 from ..judge.contract import judge_pairs
 from ..judge.judges import make_judge
@@ -162,6 +162,20 @@ def _shown(response):
     return f"{quote_markdown(response.text or '(empty)')}{cut}"
 
 
+# %% ../../nbs/talking/00_talk.ipynb #2c6f0975
+def check_text(
+    text: str,  # What a person says
+):
+    "`InputError` for an empty text, and for one that can't be sent"
+    require(text.strip(), "say something: the text is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            "the text holds half a character: it is not UTF-8; say it again"
+        ) from None
+
+
 # %% ../../nbs/talking/00_talk.ipynb #e5157453
 @patch
 def say(
@@ -169,7 +183,7 @@ def say(
     text: str,  # What the person says
 ) -> Exchange:  # Of `Said`, one for each model; `InputError` for an empty text
     "Say something to each model, and have the responses judged"
-    require(text.strip(), "say something: the text is empty")
+    check_text(text)
     before = [voice.turns for voice in self.voices]
     try:
         exchange = Exchange(_ask(voice, text) for voice in self.voices)

@@ -10,8 +10,9 @@ __all__ = []
 # %% ../../nbs/talking/01_terminal.ipynb #60faaa9f
 from collections.abc import Callable
 
+from ..errors import InputError
 from ..tables import visible
-from .talk import Exchange, Talk, verdict_line
+from .talk import Exchange, Talk, check_text, verdict_line
 
 # %% ../../nbs/talking/01_terminal.ipynb #2295cc9a
 _HELP = "/new begins again, /quit ends; anything else is said to the model"
@@ -97,6 +98,11 @@ def _line(talk, text, console):
 # %% ../../nbs/talking/01_terminal.ipynb #1baddc36
 def _turn(talk, text, console):
     "One turn; Ctrl-C stops it and the conversation goes on"
+    try:
+        check_text(text)
+    except InputError as error:
+        console.print(str(error), markup=False, highlight=False)
+        return
     try:
         with console.status("…"):
             exchange = talk.say(text)

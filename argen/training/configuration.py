@@ -220,16 +220,27 @@ def _check_template_settings(settings):
         )
 
 
+def _names_read(template):
+    "The names that a chat template takes from outside"
+    from jinja2 import Environment, meta
+
+    plain = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)  # Of transformers
+    environment = Environment(extensions=["jinja2.ext.loopcontrols"])
+    return meta.find_undeclared_variables(environment.parse(plain))
+
+
 @patch
 def check_template(
     self: GrpoSettings,
     tokenizer,  # Of the model that is trained
 ):
     "`InputError` for a setting that the model's chat template doesn't read"
+    if self.chat_template_kwargs is None:
+        return
     reserved = inspect.signature(tokenizer.apply_chat_template).parameters
-    for name in self.chat_template_kwargs or {}:
-        found = re.search(rf"\b{re.escape(name)}\b", str(tokenizer.chat_template))
-        if not found or name in reserved:
+    read = _names_read(tokenizer.get_chat_template()) - {*reserved, "messages"}
+    for name in self.chat_template_kwargs:
+        if name not in read:
             raise InputError(
                 f"`chat_template_kwargs`: the chat template of this model has no "
                 f"setting {name!r}; leave it out"
