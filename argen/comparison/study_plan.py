@@ -92,6 +92,7 @@ def _asking(settings: GenerationSettings) -> dict:
     return {"system_prompt_hash": prompt_hash(text)} | found
 
 
+# %% ../../nbs/comparison/14_study_plan.ipynb #56aad07c
 def _fixed_labels(scenarios) -> dict:
     "'tier' and 'scope' → identity → its label, where all scenarios of it agree"
     found = {}
@@ -102,6 +103,20 @@ def _fixed_labels(scenarios) -> dict:
         agreed = {key: min(kinds) for key, kinds in labels.items() if len(kinds) == 1}
         found[name] = dict(sorted(agreed.items()))
     return found
+
+
+def _check_models(models: list[str]):
+    "`InputError` unless results will tell them apart"
+    require(len(models) > 1, "`models`: name the baseline and at least one more")
+    same = len(set(models)) < len(models)
+    require(not same, "`models`: one is named twice; name each one once")
+    called = [model_label(name) for name in models]
+    for name in called:
+        require(
+            called.count(name) == 1,
+            f"`models`: {called.count(name)} are called {name} in results, which can't "
+            "be told apart; rename their folders",
+        )
 
 
 def _judging(judge) -> dict:
@@ -149,16 +164,7 @@ def preregister(
     asking = asking or GenerationSettings()
     chosen = scorable_scenarios(scenarios, asking.limit)
     models = [str(name) for name in models]
-    require(len(models) > 1, "`models`: name the baseline and at least one more")
-    same = len(set(models)) < len(models)
-    require(not same, "`models`: one is named twice; name each one once")
-    called = [model_label(name) for name in models]
-    for name in called:
-        require(
-            called.count(name) == 1,
-            f"`models`: {called.count(name)} are called {name} in results, which can't "
-            "be told apart; rename their folders",
-        )
+    _check_models(models)
     identities = sorted({scenario.identity for scenario in chosen})
     require(identities, "`scenarios`: there is none; give a file with at least one")
     power = None
@@ -195,6 +201,7 @@ def save(
     return write_json(path, self.row())
 
 
+# %% ../../nbs/comparison/14_study_plan.ipynb #fe41ba4b
 def _check_plan_fields(plan: StudyPlan):
     "An error for a field that can't be used"
     zone = datetime.fromisoformat(plan.made).tzinfo
@@ -460,6 +467,7 @@ def _model_problems(plan: StudyPlan, results, base) -> list[str]:
     return found
 
 
+# %% ../../nbs/comparison/14_study_plan.ipynb #b3fd0028
 def _label_problems(plan: StudyPlan, result) -> list[str]:
     "Scenarios whose tier or scope was changed"
     found = []
