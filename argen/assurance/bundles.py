@@ -327,6 +327,24 @@ def __repr__(self: Bundle):
 
 # %% ../../nbs/assurance/03_bundles.ipynb #b4e09dcd
 @patch
+def copies(
+    self: Bundle,
+    number: int,  # Of a result, from 0
+) -> dict[str, tuple]:  # File → its content, and what the result says of it
+    "Files of a bundle that say what a result says, too"
+    folder, result = self.folders[number], self.results[number]
+    said = _result_members(result, None)
+    del said["result.json"]
+    names = {name: f"{folder}/{name}" for name in said}
+    found = {n: (self.files.get(names[n]), data) for n, data in said.items()}
+    for name in self.files:
+        is_policy = name.startswith(f"{folder}/") and name.endswith(".yaml")
+        if is_policy and name not in names.values():
+            found[PurePosixPath(name).name] = (self.files[name], None)
+    return found
+
+
+@patch
 def extract(
     self: Bundle,
     folder: str | Path,  # Made if needed; must not hold files
@@ -456,6 +474,51 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
     return found
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #12b46fc0
+def _is_comparison(value) -> bool:
+    "Does it look like the numbers of a comparison?"
+    if not isinstance(value, dict):
+        return False
+    rows = value.get("results")
+    return (
+        isinstance(value.get("settings"), dict)
+        and isinstance(value.get("baseline"), str)
+        and isinstance(rows, list)
+        and all(isinstance(row, dict) for row in rows)
+        and all({"name", "evaluation_config"} <= row.keys() for row in rows)
+    )
+
+
+def _check_objects(path, files: dict[str, bytes]):
+    "`InputError` for a file that doesn't hold what its name says"
+    for name, data in files.items():
+        if not name.endswith(("comparison.json", "manifest.json")):
+            continue
+        try:
+            row = read_json_bytes(data)
+        except ValueError:
+            row = None
+        fits = isinstance(row, dict)
+        if name == "comparison.json":
+            fits = _is_comparison(row)
+        require(fits, f"{path}: {name}: damaged; get the bundle anew")
+
+
+def _check_whole(path, files: dict[str, bytes]):
+    "`InputError` for a bundle without what each has"
+    folders = [name for name in files if name.endswith("/result.json")]
+    require(folders, f"{path}: no result in it; get the bundle anew")
+    needed = ["comparison.json", "headline.md", "environment.txt"]
+    needed += [name.replace("result.json", "scenarios.jsonl") for name in folders]
+    for name in needed:
+        require(name in files, f"{path}: {name} was left out; get the bundle anew")
+    try:
+        files["headline.md"].decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: headline.md: isn't text in UTF-8") from None
+    _check_objects(path, files)
+
+
 # %% ../../nbs/assurance/03_bundles.ipynb #78d3920d
 def open_bundle(
     path: str | Path,  # A zip of `argen report --bundle`
@@ -467,8 +530,11 @@ def open_bundle(
             about = _listed(path, archive)
             digest = hashlib.sha256(archive.read(_ABOUT)).hexdigest()
             files = _checked(path, archive, about["files"])
+            _check_whole(path, files)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from None
+    except InputError:
+        raise
     except (
         zipfile.BadZipFile,
         zlib.error,
