@@ -325,7 +325,7 @@ def __repr__(self: Bundle):
     return f"Bundle({self.path.name}, {len(self.files)} files, {self.sha256[:16]})"
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #b4e09dcd
+# %% ../../nbs/assurance/03_bundles.ipynb #411eec5f
 @patch
 def copies(
     self: Bundle,
@@ -344,6 +344,7 @@ def copies(
     return found
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #b4e09dcd
 @patch
 def extract(
     self: Bundle,
@@ -474,7 +475,7 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
     return found
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #12b46fc0
+# %% ../../nbs/assurance/03_bundles.ipynb #daf59444
 def _is_comparison(value) -> bool:
     "Does it look like the numbers of a comparison?"
     if not isinstance(value, dict):
@@ -504,6 +505,7 @@ def _check_objects(path, files: dict[str, bytes]):
         require(fits, f"{path}: {name}: damaged; get the bundle anew")
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #0e22ea8d
 def _check_whole(path, files: dict[str, bytes]):
     "`InputError` for a bundle without what each has"
     folders = [name for name in files if name.endswith("/result.json")]
