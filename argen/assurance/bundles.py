@@ -181,13 +181,18 @@ def _run_manifest(path: Path) -> dict | None:
     return None
 
 
+def _card_key(config: dict) -> str | None:
+    "What the card of a result's judge is stored under; `None` if nothing tells"
+    if config.get("judge_settings"):
+        return content_hash(config["judge_settings"])
+    is_offline = config.get("judge") == offline_judge.name
+    return judge_key(offline_judge) if is_offline else None
+
+
 def _card(config: dict) -> dict[str, bytes]:
     "The card of the judge of a result, by its file's name; empty without one"
-    settings = config.get("judge_settings")
-    if settings is None and config.get("judge") != offline_judge.name:
-        return {}
-    key = content_hash(settings) if settings else judge_key(offline_judge)
-    for path in _places(key):
+    key = _card_key(config)
+    for path in _places(key) if key else []:
         if path.is_file():
             return {f"cards/{path.name}": path.read_bytes()}
     return {}
@@ -325,7 +330,7 @@ def __repr__(self: Bundle):
     return f"Bundle({self.path.name}, {len(self.files)} files, {self.sha256[:16]})"
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #411eec5f
+# %% ../../nbs/assurance/03_bundles.ipynb #44d0e7f5
 @patch
 def copies(
     self: Bundle,
@@ -475,7 +480,7 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
     return found
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #daf59444
+# %% ../../nbs/assurance/03_bundles.ipynb #242aab52
 def _is_comparison(value) -> bool:
     "Does it look like the numbers of a comparison?"
     if not isinstance(value, dict):
@@ -493,7 +498,8 @@ def _is_comparison(value) -> bool:
 def _check_objects(path, files: dict[str, bytes]):
     "`InputError` for a file that doesn't hold what its name says"
     for name, data in files.items():
-        if not name.endswith(("comparison.json", "manifest.json")):
+        kinds = ("comparison.json", "manifest.json")
+        if not name.endswith(kinds) and not name.startswith("cards/"):
             continue
         try:
             row = read_json_bytes(data)
@@ -505,7 +511,7 @@ def _check_objects(path, files: dict[str, bytes]):
         require(fits, f"{path}: {name}: damaged; get the bundle anew")
 
 
-# %% ../../nbs/assurance/03_bundles.ipynb #0e22ea8d
+# %% ../../nbs/assurance/03_bundles.ipynb #137cbd8b
 def _check_whole(path, files: dict[str, bytes]):
     "`InputError` for a bundle without what each has"
     folders = [name for name in files if name.endswith("/result.json")]

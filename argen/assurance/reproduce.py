@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #2c680968
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,8 @@ from fastcore.basics import patch
 import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
 from argen.assurance.bundles import (
     Bundle,
+    _card,
+    _card_key,
     _run_manifest,
     asked_scenarios,
     open_bundle,
@@ -56,6 +59,7 @@ from argen.records import (
     prompt_hash,
 )
 
+from ..auditing.cards import card_line
 from ..comparison.comparing import compare
 from ..comparison.rubrics import is_by_rubric
 from ..comparison.study_plan import StudyPlan
@@ -151,6 +155,15 @@ class Source:
     sha256: str | None = None  # Of a bundle
     # Of each result of a bundle: file → its content, and what the result says of it
     copies: list[dict] = field(default_factory=list)
+    cards: list[dict | None] = field(default_factory=list)  # Of their judges
+
+
+def _bundled_card(bundle: Bundle, config: dict) -> dict | None:
+    "The card of a result's judge, or else the one here; `None` without one"
+    found = bundle.read_json(f"cards/{_card_key(config)}.json")
+    for data in _card(config).values():
+        found = json.loads(data) if found is None else found
+    return found
 
 
 def _from_bundle(bundle: Bundle) -> Source:
@@ -166,6 +179,7 @@ def _from_bundle(bundle: Bundle) -> Source:
         plan=bundle.plan,
         sha256=bundle.sha256,
         copies=[bundle.copies(number) for number in range(len(bundle.folders))],
+        cards=[_bundled_card(bundle, result.config) for result in bundle.results],
     )
 
 
@@ -294,7 +308,7 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
         yield _number(part, f"response {number}", one, text, **other)
 
 
-# %% ../../nbs/assurance/04_reproduce.ipynb #42ad745f
+# %% ../../nbs/assurance/04_reproduce.ipynb #a41b275c
 _LATER = "responses were read from a file, so their labels may be of another one"
 
 
@@ -317,6 +331,25 @@ def _scenarios(label, result, copies) -> Iterator[Number]:
         changed = _changed_versions(config, ["argen"])
         other = {"why": changed, "otherwise": NOT if changed else DIFFERS}
         yield _number(part, name, differs, same, **other)
+
+
+# %% ../../nbs/assurance/04_reproduce.ipynb #88d94c07
+_AGAIN = "audit: the judge was audited again since then, or its card was changed"
+
+
+def _audit(label, result, cards) -> Iterator[Number]:
+    "What a bundle's card says of the judge: in the result, and here"
+    part, config = f"{label}: judge", result.config
+    other = {"why": _AGAIN, "otherwise": NOT}
+    for card in filter(None, cards):
+        try:
+            said = f"{result.judge}: {card_line(card)}"
+        except (AttributeError, KeyError, TypeError, ValueError):
+            said = "a damaged card"
+        yield _number(part, "judge_audit", config.get("judge_audit"), said, **other)
+        for data in _card(config).values():
+            marks = [content_hash(row) for row in (card, json.loads(data))]
+            yield _number(part, "card", *marks, **other)
 
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #4221e540
@@ -581,6 +614,7 @@ def reproduce(
                 made.numbers.append(Number(f"{label}: responses", "all", **told))
         copies = source.copies[number - 1] if source.copies else {}
         made.numbers += _scenarios(label, result, copies)
+        made.numbers += _audit(label, result, source.cards[number - 1 :][:1])
         made.numbers += _verdicts(label, result, kept)
         made.numbers += _scores(label, result)
     made.numbers += _comparison(source)
