@@ -181,13 +181,18 @@ def _run_manifest(path: Path) -> dict | None:
     return None
 
 
+def _card_key(config: dict) -> str | None:
+    "What the card of a result's judge is stored under; `None` if nothing tells"
+    if config.get("judge_settings"):
+        return content_hash(config["judge_settings"])
+    is_offline = config.get("judge") == offline_judge.name
+    return judge_key(offline_judge) if is_offline else None
+
+
 def _card(config: dict) -> dict[str, bytes]:
     "The card of the judge of a result, by its file's name; empty without one"
-    settings = config.get("judge_settings")
-    if settings is None and config.get("judge") != offline_judge.name:
-        return {}
-    key = content_hash(settings) if settings else judge_key(offline_judge)
-    for path in _places(key):
+    key = _card_key(config)
+    for path in _places(key) if key else []:
         if path.is_file():
             return {f"cards/{path.name}": path.read_bytes()}
     return {}
@@ -325,6 +330,25 @@ def __repr__(self: Bundle):
     return f"Bundle({self.path.name}, {len(self.files)} files, {self.sha256[:16]})"
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #44d0e7f5
+@patch
+def copies(
+    self: Bundle,
+    number: int,  # Of a result, from 0
+) -> dict[str, tuple]:  # File → its content, and what the result says of it
+    "Files of a bundle that say what a result says, too"
+    folder, result = self.folders[number], self.results[number]
+    said = _result_members(result, None)
+    del said["result.json"]
+    names = {name: f"{folder}/{name}" for name in said}
+    found = {n: (self.files.get(names[n]), data) for n, data in said.items()}
+    for name in self.files:
+        is_policy = name.startswith(f"{folder}/") and name.endswith(".yaml")
+        if is_policy and name not in names.values():
+            found[PurePosixPath(name).name] = (self.files[name], None)
+    return found
+
+
 # %% ../../nbs/assurance/03_bundles.ipynb #b4e09dcd
 @patch
 def extract(
@@ -456,6 +480,53 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
     return found
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #242aab52
+def _is_comparison(value) -> bool:
+    "Does it look like the numbers of a comparison?"
+    if not isinstance(value, dict):
+        return False
+    rows = value.get("results")
+    return (
+        isinstance(value.get("settings"), dict)
+        and isinstance(value.get("baseline"), str)
+        and isinstance(rows, list)
+        and all(isinstance(row, dict) for row in rows)
+        and all({"name", "evaluation_config"} <= row.keys() for row in rows)
+    )
+
+
+def _check_objects(path, files: dict[str, bytes]):
+    "`InputError` for a file that doesn't hold what its name says"
+    for name, data in files.items():
+        kinds = ("comparison.json", "manifest.json")
+        if not name.endswith(kinds) and not name.startswith("cards/"):
+            continue
+        try:
+            row = read_json_bytes(data)
+        except ValueError:
+            row = None
+        fits = isinstance(row, dict)
+        if name == "comparison.json":
+            fits = _is_comparison(row)
+        require(fits, f"{path}: {name}: damaged; get the bundle anew")
+
+
+# %% ../../nbs/assurance/03_bundles.ipynb #137cbd8b
+def _check_whole(path, files: dict[str, bytes]):
+    "`InputError` for a bundle without what each has"
+    folders = [name for name in files if name.endswith("/result.json")]
+    require(folders, f"{path}: no result in it; get the bundle anew")
+    needed = ["comparison.json", "headline.md", "environment.txt"]
+    needed += [name.replace("result.json", "scenarios.jsonl") for name in folders]
+    for name in needed:
+        require(name in files, f"{path}: {name} was left out; get the bundle anew")
+    try:
+        files["headline.md"].decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: headline.md: isn't text in UTF-8") from None
+    _check_objects(path, files)
+
+
 # %% ../../nbs/assurance/03_bundles.ipynb #78d3920d
 def open_bundle(
     path: str | Path,  # A zip of `argen report --bundle`
@@ -467,8 +538,11 @@ def open_bundle(
             about = _listed(path, archive)
             digest = hashlib.sha256(archive.read(_ABOUT)).hexdigest()
             files = _checked(path, archive, about["files"])
+            _check_whole(path, files)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from None
+    except InputError:
+        raise
     except (
         zipfile.BadZipFile,
         zlib.error,

@@ -221,7 +221,7 @@ def _tiers(prompts, labels, rule) -> dict:
         found = [prompt for prompt in prompts if labels.tier.get(prompt) == tier]
         if found or tier == "A":  # Without emergencies, none were looked at
             inside[tier] = found
-    unknown = [prompt for prompt in prompts if prompt not in labels.tier]
+    unknown = [prompt for prompt in prompts if labels.tier.get(prompt) not in TIERS]
     if unknown:
         inside[UNKNOWN] = unknown
     return inside
@@ -281,6 +281,36 @@ def _other_differences(results) -> list[str]:
     return [problem for problem in found if problem]
 
 
+# %% ../../nbs/assurance/00_gate.ipynb #06fbae88
+def _lost_scenarios(results) -> list[str]:
+    "Scenarios that no result has a row of, by what the settings say"
+    found = []
+    known = set().union(*(result.frame.prompt_hash for result in results))
+    for result in results:
+        asked = result.config.get("num_scenarios") or 0
+        expected = asked * (result.config.get("samples") or 1)
+        if len(known) < asked and len(result.frame) < expected:
+            found.append(
+                f"{result.name}: was asked {asked} scenarios, and only {len(known)} "
+                "are in any row; restore the rows that were taken out"
+            )
+    return found
+
+
+def _repeated_samples(results) -> list[str]:
+    "Responses that stand for others too"
+    found, mark = [], ["prompt_hash", "scenario_id", "sample"]
+    for result in results:
+        marks = result.frame.reindex(columns=mark).dropna()
+        n = int(marks.duplicated().sum())
+        if n:
+            found.append(
+                f"{result.name}: {n} rows have the scenario and the number of another "
+                "response; take out rows that are there twice"
+            )
+    return found
+
+
 # %% ../../nbs/assurance/00_gate.ipynb #f0610505
 _ONE_RULE = (
     "`margin`: give the largest loss that is tolerated, such as .05, or a `plan`, "
@@ -313,6 +343,7 @@ def gate(
     results = _read(results)
     base = _find(results, baseline)
     obstacles = _judged_alike(results, policy is not None)
+    obstacles += [*_lost_scenarios(results), *_repeated_samples(results)]
     kept = []
     if plan is not None:
         rule = read_study_plan(plan).rule

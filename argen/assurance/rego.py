@@ -438,9 +438,16 @@ def _lacking(policy) -> Iterator[dict]:
         yield {key: value for key, value in best.items() if key != name}
 
 
+def _holds(rule: PolicyRule, row: dict) -> bool:
+    "Does a row have all fields that break a rule?"
+    return rule.breach.items() <= row.items()
+
+
 def _cases(policy) -> list[dict]:
     "Rows with what Python makes of them"
-    rows = [(_best_row(), [])]
+    plain = _best_row()  # A breach only if the policy finds fault with the best
+    faults = [rule.id for rule in policy_rules(policy) if _holds(rule, plain)]
+    rows = [(plain, faults)]
     rows += [(_best_row(**rule.breach), [rule.id]) for rule in policy_rules(policy)]
     cases = []
     for row, breaches in rows:

@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #2c680968
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,8 @@ from fastcore.basics import patch
 import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
 from argen.assurance.bundles import (
     Bundle,
+    _card,
+    _card_key,
     _run_manifest,
     asked_scenarios,
     open_bundle,
@@ -39,6 +42,7 @@ from argen.evaluation.responses import (
     _pair_from_row,
     collect_responses,
     read_json_file,
+    scenarios_hash,
     weights_hash,
 )
 from argen.evaluation.results import (
@@ -47,7 +51,15 @@ from argen.evaluation.results import (
     rescored_row,
     summarize,
 )
+from argen.records import (
+    PRINCIPLES,
+    SCORES,
+    VERDICT_FIELDS,
+    content_hash,
+    prompt_hash,
+)
 
+from ..auditing.cards import card_line
 from ..comparison.comparing import compare
 from ..comparison.rubrics import is_by_rubric
 from ..comparison.study_plan import StudyPlan
@@ -57,7 +69,6 @@ from ..judge.judges import offline_judge
 from ..judge.store import VerdictStore, pair_hash
 from ..models.names import file_name, is_remote
 from ..progress import DEFAULT_PROGRESS
-from ..records import PRINCIPLES, SCORES, VERDICT_FIELDS, content_hash
 from ..runs import versions
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table, visible
@@ -142,6 +153,17 @@ class Source:
     headline: str | None = None  # As recorded
     plan: StudyPlan | None = None
     sha256: str | None = None  # Of a bundle
+    # Of each result of a bundle: file → its content, and what the result says of it
+    copies: list[dict] = field(default_factory=list)
+    cards: list[dict | None] = field(default_factory=list)  # Of their judges
+
+
+def _bundled_card(bundle: Bundle, config: dict) -> dict | None:
+    "The card of a result's judge, or else the one here; `None` without one"
+    found = bundle.read_json(f"cards/{_card_key(config)}.json")
+    for data in _card(config).values():
+        found = json.loads(data) if found is None else found
+    return found
 
 
 def _from_bundle(bundle: Bundle) -> Source:
@@ -156,6 +178,8 @@ def _from_bundle(bundle: Bundle) -> Source:
         headline=headline.removesuffix("\n") or None,
         plan=bundle.plan,
         sha256=bundle.sha256,
+        copies=[bundle.copies(number) for number in range(len(bundle.folders))],
+        cards=[_bundled_card(bundle, result.config) for result in bundle.results],
     )
 
 
@@ -277,9 +301,6 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
     except (InputError, KeyError) as error:
         yield Number(part, "all", state=NOT, why=f"can't be asked again: {error}")
         return
-    named = ("scenarios_hash", "system_prompt_hash")
-    for name in named:
-        yield _number(part, name, config.get(name), again.config[name])
     state, why = _why_other(config)
     other = {"why": why, "otherwise": state}
     texts = [response.text for _, response in again.pairs]
@@ -287,6 +308,50 @@ def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]
     yield _number(part, "responses", len(recorded), len(texts))
     for number, (one, text) in enumerate(zip(recorded, texts), 1):
         yield _number(part, f"response {number}", one, text, **other)
+
+
+# %% ../../nbs/assurance/04_reproduce.ipynb #a41b275c
+_LATER = "responses were read from a file, so their labels may be of another one"
+
+
+def _scenarios(label, result, copies) -> Iterator[Number]:
+    "What was asked, and the files that repeat it"
+    part, config = f"{label}: scenarios", result.config
+    asked = asked_scenarios(result)
+    found = {"num_scenarios": len(asked), "scenarios_hash": scenarios_hash(asked)}
+    if config.get("system_prompt") is not None:
+        found["system_prompt_hash"] = prompt_hash(config["system_prompt"])
+    later = {}
+    if "answers_from" in config:
+        later = {"why": _LATER, "otherwise": NOT}
+    for name, value in found.items():
+        if config.get(name) is not None:
+            yield _number(part, name, config[name], value, **later)
+    for name, (recorded, said) in copies.items():
+        same = "as the result says"
+        differs = same if recorded == said else "another text than the result's"
+        changed = _changed_versions(config, ["argen"])
+        other = {"why": changed, "otherwise": NOT if changed else DIFFERS}
+        yield _number(part, name, differs, same, **other)
+
+
+# %% ../../nbs/assurance/04_reproduce.ipynb #88d94c07
+_AGAIN = "audit: the judge was audited again since then, or its card was changed"
+
+
+def _audit(label, result, cards) -> Iterator[Number]:
+    "What a bundle's card says of the judge: in the result, and here"
+    part, config = f"{label}: judge", result.config
+    other = {"why": _AGAIN, "otherwise": NOT}
+    for card in filter(None, cards):
+        try:
+            said = f"{result.judge}: {card_line(card)}"
+        except (AttributeError, KeyError, TypeError, ValueError):
+            said = "a damaged card"
+        yield _number(part, "judge_audit", config.get("judge_audit"), said, **other)
+        for data in _card(config).values():
+            marks = [content_hash(row) for row in (card, json.loads(data))]
+            yield _number(part, "card", *marks, **other)
 
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #4221e540
@@ -328,10 +393,10 @@ def _stored_verdicts(part, result, store) -> Iterator[Number]:
             found |= fields
         recorded = [name for name in _JUDGED if row.get(name) is not None]
         n_lost += any(name not in found for name in recorded)
-        for name in recorded:
-            if name in found:
+        for name in _JUDGED:
+            if found.get(name) is not None:  # What the result leaves out counts too
                 place = f"row {number}: {name}"
-                yield _number(part, place, row[name], found[name])
+                yield _number(part, place, row.get(name), found[name])
     if n_lost:
         why = (
             f"service or own code: {result.judge}; verdicts of {n_lost} rows are in no "
@@ -549,6 +614,9 @@ def reproduce(
             else:
                 told = {"state": NOT, "why": "not asked again, as was wished"}
                 made.numbers.append(Number(f"{label}: responses", "all", **told))
+        copies = source.copies[number - 1] if source.copies else {}
+        made.numbers += _scenarios(label, result, copies)
+        made.numbers += _audit(label, result, source.cards[number - 1 :][:1])
         made.numbers += _verdicts(label, result, kept)
         made.numbers += _scores(label, result)
     made.numbers += _comparison(source)

@@ -31,7 +31,7 @@ from ..settings import check_numbers
 from ..statistics.intervals import Resampling
 from ..tables import escape_markdown, markdown_table
 from .decisions import DANGER, DecisionRule
-from .results import Result, read_result
+from .results import Result, _labels_of, read_result
 
 
 # %% ../../nbs/comparison/14_study_plan.ipynb #06c279a6
@@ -49,12 +49,16 @@ class StudyPlan:
     power: dict | None = None  # As `Power.row`; `None`: not stated
     made: str = ""  # When, in UTC
     versions: dict = field(default_factory=dict)  # Of argen and what it runs on
+    # 'tier' and 'scope' → identity → its label; empty in plans of old
+    labels: dict = field(default_factory=dict)
     recorded_hash: str | None = None  # As the file says; `None`: not from a file
 
     def content(self) -> dict:
         "What the hash is of"
         row = asdict(self)
         del row["recorded_hash"]
+        if not self.labels:
+            del row["labels"]
         return row
 
     @property
@@ -83,7 +87,36 @@ def _asking(settings: GenerationSettings) -> dict:
     "How models will be asked, as far as results record it"
     _, text = system_text(settings.system_prompt)
     found = {name: getattr(settings, name) for name in _SAMPLING}
+    if settings.reasoning_effort is not None:
+        found["reasoning_effort"] = settings.reasoning_effort
     return {"system_prompt_hash": prompt_hash(text)} | found
+
+
+# %% ../../nbs/comparison/14_study_plan.ipynb #56aad07c
+def _fixed_labels(scenarios) -> dict:
+    "'tier' and 'scope' → identity → its label, where all scenarios of it agree"
+    found = {}
+    for name in ("tier", "scope"):
+        labels = {}
+        for scenario in scenarios:
+            labels.setdefault(scenario.identity, set()).add(getattr(scenario, name))
+        agreed = {key: min(kinds) for key, kinds in labels.items() if len(kinds) == 1}
+        found[name] = dict(sorted(agreed.items()))
+    return found
+
+
+def _check_models(models: list[str]):
+    "`InputError` unless results will tell them apart"
+    require(len(models) > 1, "`models`: name the baseline and at least one more")
+    same = len(set(models)) < len(models)
+    require(not same, "`models`: one is named twice; name each one once")
+    called = [model_label(name) for name in models]
+    for name in called:
+        require(
+            called.count(name) == 1,
+            f"`models`: {called.count(name)} are called {name} in results, which can't "
+            "be told apart; rename their folders",
+        )
 
 
 def _judging(judge) -> dict:
@@ -131,9 +164,7 @@ def preregister(
     asking = asking or GenerationSettings()
     chosen = scorable_scenarios(scenarios, asking.limit)
     models = [str(name) for name in models]
-    require(len(models) > 1, "`models`: name the baseline and at least one more")
-    same = len(set(models)) < len(models)
-    require(not same, "`models`: one is named twice; name each one once")
+    _check_models(models)
     identities = sorted({scenario.identity for scenario in chosen})
     require(identities, "`scenarios`: there is none; give a file with at least one")
     power = None
@@ -152,6 +183,7 @@ def preregister(
         power=power,
         made=now(),
         versions=versions(),
+        labels=_fixed_labels(chosen),
     )
 
 
@@ -167,6 +199,20 @@ def save(
         f"{path}: exists already, and a study may belong to it; choose another place",
     )
     return write_json(path, self.row())
+
+
+# %% ../../nbs/comparison/14_study_plan.ipynb #fe41ba4b
+def _check_plan_fields(plan: StudyPlan):
+    "An error for a field that can't be used"
+    zone = datetime.fromisoformat(plan.made).tzinfo
+    require(zone is not None, "`made` has no time zone")
+    for text in [*plan.scenarios, *plan.models, *plan.exclusions]:
+        require(isinstance(text, str), f"{text!r} is no text")
+    require(plan.models, "`models` names none")
+    _ = [plan.judge["name"], plan.policy["name"], plan.policy["hash"]]
+    _ = [*plan.asking.items(), *plan.labels.items()]
+    if plan.power:
+        _ = [plan.power["joint"], plan.power["n_needed"]]
 
 
 def read_study_plan(
@@ -185,8 +231,7 @@ def read_study_plan(
             "recorded_hash": str(row["hash"]),
         }
         found = StudyPlan(**values)
-        datetime.fromisoformat(found.made)
-        _ = [found.judge["name"], found.policy["hash"], *found.asking.items()]
+        _check_plan_fields(found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{plan}: damaged ({error}); {advice}") from None
     return found
@@ -412,9 +457,27 @@ def _model_problems(plan: StudyPlan, results, base) -> list[str]:
     for label, name in planned.items():
         if label not in run:
             found.append(f"{name} was planned and is not here")
+    labels = [model_label(result.model) for result in results]
+    for label, name in run.items():
+        if label in planned and labels.count(label) > 1:
+            found.append(f"{labels.count(label)} results are of {name}, planned 1")
     first = next(iter(planned))
     if base is not None and model_label(base.model) != first and first in run:
         found.append(f"the baseline is {base.model}, not {plan.models[0]}")
+    return found
+
+
+# %% ../../nbs/comparison/14_study_plan.ipynb #b3fd0028
+def _label_problems(plan: StudyPlan, result) -> list[str]:
+    "Scenarios whose tier or scope was changed"
+    found = []
+    for name, planned in plan.labels.items():
+        agreed, conflicts = _labels_of([result], name)
+        changed = planned.keys() & conflicts
+        changed |= {p for p in planned.keys() & agreed if agreed[p] != planned[p]}
+        if changed:
+            n = len(changed)
+            found.append(f"{result.name}: {n} scenarios have another {name}")
     return found
 
 
@@ -429,6 +492,7 @@ def _scenario_problems(plan: StudyPlan, results, n_outside) -> list[str]:
         ):
             if count:
                 found.append(f"{result.name}: {count} {what}")
+        found += _label_problems(plan, result)
         lost = n_outside.get(result.name, 0)
         if lost:
             found.append(f"{result.name}: {lost} rows were left out of the comparison")
@@ -447,6 +511,7 @@ def _recorded(result: Result) -> dict:
         "temperature": config.get("temperature"),
         "longest response": config.get("max_tokens"),
         "epochs": config.get("samples"),
+        "reasoning effort": (config.get("sampling") or {}).get("reasoning_effort"),
         "policy": config.get("policy_hash"),
     }
 
@@ -461,6 +526,7 @@ def _planned(plan: StudyPlan) -> dict:
         "temperature": plan.asking.get("temperature"),
         "longest response": plan.asking.get("max_tokens"),
         "epochs": plan.asking.get("epochs"),
+        "reasoning effort": plan.asking.get("reasoning_effort"),
         "policy": plan.policy["hash"],
     }
 

@@ -19,7 +19,7 @@ from argen.evaluation.results import (
     summarize,
 )
 
-from ..errors import InputError
+from ..errors import InputError, require
 from ..files import user_path
 from ..models.names import ModelName, model_label
 from ..records import VERDICT_FIELDS
@@ -144,9 +144,11 @@ def result_measures(
 def result_summary(
     evaluation: Evaluation,
 ) -> dict:  # As `summary_metrics`, with `intervals`
-    "Averages with intervals, made where the result has none"
-    if evaluation.summary.get("intervals"):
-        return evaluation.summary
+    "Averages with intervals, from the rows and never from what a file says of them"
+    require(
+        evaluation.rows,
+        f"{evaluation.name}: no rows in `individual_results`; nothing to export",
+    )
     make = summarize_rubric if is_by_rubric(evaluation) else summarize
     return make(evaluation.rows)
 
