@@ -4,10 +4,13 @@ __version__ = "0.1.0"
 
 import os
 
-# OpenMP's threads sleep while they wait. Where something else uses the cores, two that
-# spin generate a fifth as much (nbs/benchmarks/local_generation.ipynb). Read when
-# PyTorch is loaded; a value that is set already stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP's threads wait a moment for each other, and then sleep. By default they spin
+# on, for nothing where something else uses the cores (measured in
+# nbs/benchmarks/local_generation.ipynb). Read when PyTorch is loaded; a policy that is
+# set already stays.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 from .assurance.bundles import open_bundle
 from .assurance.rego import check_rego
