@@ -156,6 +156,7 @@ class Source:
     # Of each result of a bundle: file → its content, and what the result says of it
     copies: list[dict] = field(default_factory=list)
     cards: list[dict | None] = field(default_factory=list)  # Of their judges
+    folder: Path | None = None  # Where models may lie too; `None` for a bundle
 
 
 def _bundled_card(bundle: Bundle, config: dict) -> dict | None:
@@ -205,6 +206,7 @@ def _from_folder(folder: Path) -> Source:
         results=[results[path] for path in order],
         manifests=[_run_manifest(path) for path in order],
         comparison=comparison,
+        folder=folder,
     )
 
 
@@ -239,16 +241,27 @@ def _changed_versions(config: dict, names) -> str:
     return f"version: {'; '.join(differing)}" if differing else ""
 
 
-def _not_here(config: dict, manifest: dict | None) -> str:
-    "Why a model can't be asked again; '' when it can"
+def _model_here(config: dict, manifest: dict | None, near: Path | None) -> str | None:
+    "A result's model: by its name, or in a folder near it with the same weights"
     model = config.get("model_name") or ""
+    weights = ((manifest or {}).get("settings") or {}).get("weights")
+    if not weights:
+        return model
+    folders = sorted(filter(Path.is_dir, near.iterdir())) if near else []
+    for place in (model, *map(str, folders)):
+        if weights_hash(place) == weights:
+            return place
+    return None
+
+
+def _not_here(config: dict, model: str | None) -> str:
+    "Why a model can't be asked again; '' when it can"
+    if model is None:
+        return f"weights: those of {config['model_name']} are not here"
     if is_remote(model):
         return f"service: {model} may say something else each time"
     if "sampling" not in config or "seed" not in config["sampling"]:
         return "the result doesn't record a seed"
-    weights = ((manifest or {}).get("settings") or {}).get("weights")
-    if weights and weights_hash(model) != weights:
-        return f"weights: those of {model} are not here"
     return ""
 
 
@@ -282,17 +295,17 @@ def _why_other(config: dict) -> tuple[str, str]:
 
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #b74dad1c
-def _responses(label, result, manifest, *, folder, progress) -> Iterator[Number]:
+def _responses(label, result, model, *, folder, progress) -> Iterator[Number]:
     "A model's responses, asked for again"
     part, config = f"{label}: responses", result.config
-    why = _not_here(config, manifest)
+    why = _not_here(config, model)
     if why:
         yield Number(part, "all", state=NOT, why=why)
         return
     scenarios = asked_scenarios(result)
     try:
         again = collect_responses(
-            config["model_name"],
+            model,
             scenarios,
             _asking(config),
             output_dir=folder,
@@ -610,7 +623,8 @@ def reproduce(
             folder = Path(output_dir or scratch) / f"{number}-{file_name(result.name)}"
             how = {"folder": folder, "progress": progress}
             if ask:
-                made.numbers += _responses(label, result, manifest, **how)
+                model = _model_here(result.config, manifest, source.folder)
+                made.numbers += _responses(label, result, model, **how)
             else:
                 told = {"state": NOT, "why": "not asked again, as was wished"}
                 made.numbers.append(Number(f"{label}: responses", "all", **told))
