@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../nbs/command_line/02_cli.ipynb #d23cf9ed
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,19 @@ def _together(name):
     return work_alone()
 
 
+# %% ../nbs/command_line/02_cli.ipynb #cli00pipe
+def _show(text):
+    "Print a result; who reads it through a pipe may stop early"
+    from argen.tables import show_markdown
+
+    try:
+        show_markdown(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes what is left when it ends, and must find a place for it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 # %% ../nbs/command_line/02_cli.ipynb #8df20d2d
 def _run(name, words):
     "Run one command; returns its exit code"
@@ -118,9 +132,7 @@ def _run_here(name, words):
     finally:
         bars.close()
     if process_number() == 0:  # Of several processes, one prints
-        from argen.tables import show_markdown
-
-        show_markdown(result.text)
+        _show(result.text)
     if result.code is not None:
         return result.code
     return 1 if result.failed else 0
