@@ -78,6 +78,7 @@ PRELOADED = [
     "trl.trainer.grpo_trainer",
 ]
 PRIVATE = r'(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\Users\\\\)[^\s"\'<>]*'
+SOURCE_PATH = r"(?<![\w.])/(?:[\w.-]+/)+argen/[\w/]+\.py"  # Of a checkout anywhere
 NOTEBOOK_TIMEOUT = 900  # Seconds
 SLOW_TIMEOUT = 3600  # Seconds, with --flags
 MOST_AGAIN = 4  # Failed notebooks that are run again, alone; more are no accident
@@ -247,7 +248,8 @@ def shown_text(cell):
 def check_outputs():
     "No stored output is an error, or names a place on the machine that made it"
     problems = []
-    private = re.compile(rf"{re.escape(str(ROOT))}[^\s\"'<>]*|{PRIVATE}")
+    own = rf"{re.escape(str(ROOT))}[^\s\"'<>]*"
+    private = re.compile(f"{own}|{SOURCE_PATH}|{PRIVATE}")
     for name, data in files(NBS, ".ipynb").items():
         for cell in json.loads(data)["cells"]:
             where = f"nbs/{name}: cell {cell.get('id')}"
