@@ -78,7 +78,7 @@ PRELOADED = [
     "trl.trainer.grpo_trainer",
 ]
 PRIVATE = r'(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\Users\\\\)[^\s"\'<>]*'
-SOURCE_PATH = r"(?<![\w.])/(?:[\w.-]+/)+argen/[\w/]+\.py"  # Of a checkout anywhere
+SOURCE_PATH = r"(?<![\w.:/])/(?:[\w.-]+/)+argen/[\w/]+\.py"  # Of a checkout anywhere
 NOTEBOOK_TIMEOUT = 900  # Seconds
 SLOW_TIMEOUT = 3600  # Seconds, with --flags
 MOST_AGAIN = 4  # Failed notebooks that are run again, alone; more are no accident
