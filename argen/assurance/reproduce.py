@@ -254,6 +254,7 @@ def _model_here(config: dict, manifest: dict | None, near: Path | None) -> str |
     return None
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #f81f33b7
 def _not_here(config: dict, model: str | None) -> str:
     "Why a model can't be asked again; '' when it can"
     if model is None:

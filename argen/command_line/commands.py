@@ -465,6 +465,7 @@ def _add_generate_options(parser):
     _add_dry_run(parser)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #78f59509
 def _generate(arguments, progress):
     "Run `argen generate`"
     from argen.scenarios.generation import NothingWritten, generate
@@ -1212,6 +1213,7 @@ def _compare(arguments, progress):
     return _compare_models(arguments, progress)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #0393f44f
 def _compare_results(arguments):
     "Compare results that are finished"
     from argen.comparison.comparing import compare
@@ -1467,6 +1469,7 @@ def _add_label_plan_options(parser):
     _add_policy_options(parser)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #b97e5ca8
 def _label_plan(arguments, progress):
     "Run `argen label plan`"
     from argen.labeling.preparing import prepare_labels
@@ -1766,6 +1769,7 @@ def _add_gate_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #c6674027
 def _gate(arguments, progress):
     "Run `argen gate`"
     from argen.assurance.gate import gate
@@ -1822,6 +1826,7 @@ def _add_plan_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #0a302c1a
 def _add_power_options(parser):
     "Options of how likely the rule is to be met"
     group = parser.add_argument_group("power")
@@ -1933,6 +1938,7 @@ def _add_report_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #35297b3e
 def _report(arguments, progress):
     "Run `argen report`"
     _check_outputs(arguments)
@@ -2016,6 +2022,7 @@ def _reproduce(arguments, progress):
     return Result(text, code=found.exit_code)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #4b066185
 def _add_policy_command_options(parser):
     "Options of `argen policy`"
     from argen.assurance.rego import export_policy
@@ -2294,6 +2301,7 @@ def _add_export_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #53c6c60a
 def _export(arguments, progress):
     "Run `argen export`"
     from argen.publishing.export import export_model
@@ -2415,6 +2423,7 @@ def _runs(arguments, progress):
     return Result(runs_text(list_runs(arguments.folder)))
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #c83240ad
 def _add_batches_options(parser):
     "Options of `argen batches` and `argen batches collect`"
     parser.add_argument(
@@ -2455,6 +2464,7 @@ def _cancel_batch(arguments, progress):
     return Result(f"{batches_text([batch])}\n\n{text}")
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #4b816296
 def _add_no_options(parser):
     "Options of a command that has none"
 

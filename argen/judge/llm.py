@@ -381,6 +381,7 @@ def _look_again(self: LLMJudge, items):
         lacking[pair].parts |= parts
 
 
+# %% ../../nbs/judge/04_llm.ipynb #143c5e67
 @patch
 def _verdict(self: LLMJudge, item):
     "The parts of an item as one verdict"

@@ -566,6 +566,7 @@ def _seconds(self: RemoteChat, call) -> float:
     return self.timeout if call.alone else min(call.seconds_left, self.timeout / 2)
 
 
+# %% ../../nbs/models/04_remote.ipynb #b3a327ce
 @patch
 async def _respond(
     self: RemoteChat,

@@ -81,6 +81,7 @@ _SECTIONS = {
 }
 
 
+# %% ../../nbs/publishing/04b_datasheets.ipynb #039f6ded
 def _section(title, content, facts):
     "A section: a table of facts, or a text"
     if isinstance(content, str):

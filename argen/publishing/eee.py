@@ -140,6 +140,7 @@ def _entries(evaluation, dataset):
     return entries
 
 
+# %% ../../nbs/publishing/04_eee.ipynb #c07e6dc5
 def eee_record(
     evaluation: Evaluation,
     *,

@@ -102,6 +102,7 @@ def _asked(scenario, system_prompt):
     return [_turn(turn) for turn in turns]
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #6d8106b8
 def _output(row, model):
     "What the model responded; without choices where there is no response"
     from inspect_ai.model import ModelOutput
@@ -318,6 +319,7 @@ def _spec(evaluation, ids):
     )
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #e8be3a4b
 def inspect_log(
     evaluation: Evaluation,
 ):  # `inspect_ai.log.EvalLog`; raises `InputError` without inspect_ai, or rows
@@ -391,6 +393,7 @@ def _log_format(path):
     return "eval" if is_zip else "json"
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #1f68ed67
 def _read_log(path):
     "A log with its samples; `InputError` for what can't be read"
     library = _inspect_ai(f"{path}: a log")
@@ -442,6 +445,7 @@ def _used_tools(sample):
     )
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #0c4ef21a
 def _input_turns(sample):
     "The turns of a sample's input"
     if isinstance(sample.input, str):
@@ -633,6 +637,7 @@ def _oddities(log):
     return +found
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #aea7e327
 def import_inspect(
     path: str | Path,  # A log, .eval or .json
     output: str | Path | None = None,  # By default beside it, as `NAME.argen.json`

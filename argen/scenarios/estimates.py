@@ -255,6 +255,7 @@ def _acceptance_words(share, files) -> str:
     )
 
 
+# %% ../../nbs/scenarios/09_estimates.ipynb #03aab95b
 def estimate_generation(
     jobs: Sequence[_Job],  # That were checked
     excluded: Sequence[Path] = (),  # Files that nothing written may repeat
