@@ -8,13 +8,12 @@ Docs: https://argen-dev.github.io/argen/testing/batches.html.md"""
 __all__ = ["BatchFaults", "BatchStandIn"]
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb00006
-import asyncio
-import contextlib
 import json
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastcore.basics import patch
 
@@ -23,7 +22,6 @@ from argen.testing.service import (
     ServiceRequest,
     StandIn,
     _as_reply,
-    _headers,
     _send,
 )
 
@@ -121,24 +119,13 @@ class _Answer:
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb000b01
 @patch
-async def _talk(self: BatchStandIn, reader, writer):
-    "Serve one connection"
-    ended = asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError
-    with contextlib.suppress(*ended):
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
-            first, *lines = head.strip().split("\r\n")
-            method, path, _ = first.split(" ")
-            headers = _headers(lines)
-            raw = await reader.readexactly(int(headers.get("content-length", 0)))
-            answer = self._about_batches(method, path, headers, raw)
-            if answer is not None:
-                await _answer(writer, answer)
-            elif method == "GET":
-                await self._list_models(path, writer)
-            else:
-                await self._serve(self._note(path, headers, raw), reader, writer)
-    writer.close()
+async def _dispatch(self: BatchStandIn, incoming, reader, writer):
+    "Serve one request, about batches or not"
+    answer = self._about_batches(*incoming)
+    if answer is None:
+        await StandIn._dispatch(self, incoming, reader, writer)
+    else:
+        await _answer(writer, answer)
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb00011
@@ -196,6 +183,11 @@ def _buy(self: BatchStandIn, wire, requests, named="") -> _Answer | _Batch:
         self.faults.broken_creations -= 1
         return _Answer(broken=True)
     return batch
+
+
+def _shown(made, show) -> _Answer:
+    "A batch that was made, as its service shows it, or why it wasn't"
+    return made if isinstance(made, _Answer) else _Answer(show(made, "working"))
 
 
 @patch
@@ -313,9 +305,7 @@ def _openai_create(call):
         requests.append((row["custom_id"], json.dumps(row["body"]).encode()))
     named = (call.body.get("metadata") or {}).get("argen", "")
     made = call.service._buy("openai", requests, named)
-    if isinstance(made, _Answer):
-        return made
-    return _Answer(_openai_batch(call.service, made, "working"))
+    return _shown(made, partial(_openai_batch, call.service))
 
 
 @_route("GET", "/v1/batches")
@@ -438,9 +428,7 @@ def _gemini_create(call):
         row = json.loads(line)
         requests.append((row["key"], json.dumps(row["request"]).encode()))
     made = call.service._buy("gemini", requests, asked.get("displayName", ""))
-    if isinstance(made, _Answer):
-        return made
-    return _Answer(_gemini_batch(made, "working"))
+    return _shown(made, _gemini_batch)
 
 
 @_route("GET", "/v1beta/batches")
@@ -515,9 +503,7 @@ def _anthropic_create(call):
     for row in call.body["requests"]:
         requests.append((row["custom_id"], json.dumps(row["params"]).encode()))
     made = call.service._buy("anthropic", requests)
-    if isinstance(made, _Answer):
-        return made
-    return _Answer(_anthropic_batch(call.service, made, "working"))
+    return _shown(made, partial(_anthropic_batch, call.service))
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb000b22

@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from fastcore.basics import patch
 
@@ -324,22 +325,43 @@ def _headers(lines):
     return headers
 
 
+class _Incoming(NamedTuple):
+    "A request as it comes"
+
+    method: str
+    path: str
+    headers: dict
+    raw: bytes
+
+
+async def _read_request(reader) -> _Incoming:
+    "The next request of a connection"
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
+    first, *lines = head.strip().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = _headers(lines)
+    raw = await reader.readexactly(int(headers.get("content-length", 0)))
+    return _Incoming(method, path, headers, raw)
+
+
 @patch
 async def _talk(self: StandIn, reader, writer):
     "Serve one connection"
     ended = asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError
     with contextlib.suppress(*ended):
         while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
-            first, *lines = head.strip().split("\r\n")
-            method, path, _ = first.split(" ")
-            headers = _headers(lines)
-            raw = await reader.readexactly(int(headers.get("content-length", 0)))
-            if method == "GET":
-                await self._list_models(path, writer)
-            else:
-                await self._serve(self._note(path, headers, raw), reader, writer)
+            await self._dispatch(await _read_request(reader), reader, writer)
     writer.close()
+
+
+@patch
+async def _dispatch(self: StandIn, incoming, reader, writer):
+    "Serve one request"
+    if incoming.method == "GET":
+        await self._list_models(incoming.path, writer)
+        return
+    asked = self._note(incoming.path, incoming.headers, incoming.raw)
+    await self._serve(asked, reader, writer)
 
 
 # %% ../../nbs/testing/01_service.ipynb #be4c45ea
