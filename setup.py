@@ -4,5 +4,5 @@ from setuptools import find_packages, setup
 
 setup(
     packages=find_packages(include=["argen", "argen.*"]),
-    package_data={"": ["data/*", "data/*/*.yaml", "data/*/*.json"]},
+    package_data={"": ["*.pyi", "data/*", "data/*/*.yaml", "data/*/*.json"]},
 )

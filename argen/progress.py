@@ -79,3 +79,4 @@ def close(self: ProgressBars):
 
 # %% ../nbs/core/07_progress.ipynb #cd2e0774
 DEFAULT_PROGRESS = ProgressBars(to_files=False)
+Bars = ProgressBars  # Its name in version 0.1
