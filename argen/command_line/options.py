@@ -165,7 +165,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             *arguments, formatter_class=formatter, allow_abbrev=False, **settings
         )
-        self.typed = set()  # Words of the command line, once it is parsed
+        self.typed = {}  # Words of the command line, once it is parsed, in order
         self.job = ""  # Whose ranges its numbers have: see `argen.settings.RANGES`
 
     @property
@@ -194,7 +194,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, words=None, namespace=None):
         "Parse; an unknown option gets a suggestion"
         words = self.hyphened(sys.argv[1:] if words is None else words)
-        self.typed = {word.partition("=")[0] for word in words}
+        self.typed = dict.fromkeys(word.partition("=")[0] for word in words)
         parsed, unknown = self.parse_known_args(words, namespace)
         if unknown:
             self.error(f"unknown: {' '.join(unknown)}{self.suggestion(unknown[0])}")
@@ -212,13 +212,37 @@ class Parser(argparse.ArgumentParser):
         word: str,  # That no option is called
     ) -> str:
         "What may have been meant"
+        name = word.partition("=")[0].strip("-").replace("-", "_")
+        if name in self.flags:
+            return f"; did you mean {self.flags[name]}?"
+        for action in self._get_positional_actions():
+            if name in (action.dest.rstrip("s"), str(action.metavar).lower()):
+                return f"; {action.metavar or action.dest} is given without a flag"
         near = difflib.get_close_matches(word, self._option_string_actions, n=1)
         return f"; did you mean {near[0]}?" if near else ""
+
+    @property
+    def _mistyped(self):
+        "The first flag of the command line that no option has; '' for none"
+        for word in self.typed:
+            if word.startswith("--") and word not in self._option_string_actions:
+                return word
+        return ""
 
     def error(self, message):
         "Exit with code 2, in two lines"
         wait_for_first()
-        message = message[:500]
+        message = message[:800]
         message = message.replace("argument ", "").replace("the following ", "")
+        if " required" in message and self._mistyped:
+            meant = self.suggestion(self._mistyped)
+            message += f"; unknown: {self._mistyped}{meant}"
+        choice = re.search(r"invalid choice: '(\S+)' \(choose from (.*)\)", message)
+        if choice:
+            choices = re.findall(r"[^', ][^',]*", choice[2])
+            near = difflib.get_close_matches(choice[1], choices, n=1)
+            if near and len(choices) > 6:
+                message = message[: choice.start()] + f"unknown: {choice[1]}"
+            message += f"; did you mean {near[0]}?" if near else ""
         sys.stderr.write(f"{self.prog}: {message}\nSee {self.prog} --help\n")
         sys.exit(2)
