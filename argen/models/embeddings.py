@@ -10,6 +10,7 @@ __all__ = ["embed"]
 # %% ../../nbs/models/10_embeddings.ipynb #cc040d95
 import hashlib
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -34,8 +35,10 @@ def _tokenizer():
     return tokenizer
 
 
-@lru_cache(1)
-def _minilm():
+@lru_cache(2)
+def _minilm(
+    dtype="float32",  # Or 'bfloat16'
+):
     "The packaged all-MiniLM-L6-v2, loaded once"
     import torch
     import transformers
@@ -43,7 +46,7 @@ def _minilm():
 
     transformers.utils.logging.disable_progress_bar()
     model = transformers.AutoModel.from_pretrained(
-        str(get_model_path()), dtype=torch.float32
+        str(get_model_path()), dtype=getattr(torch, dtype)
     )
     return model.eval()
 
@@ -70,7 +73,7 @@ def _batches(
         start = end
 
 
-def _mean_vectors(pieces):
+def _mean_vectors(pieces, dtype="float32"):
     "Unit vectors of texts, each given as its word pieces: array (texts, 384)"
     import torch
     from torch.nn.utils.rnn import pad_sequence
@@ -80,20 +83,21 @@ def _mean_vectors(pieces):
     padded = pad_sequence(ids, batch_first=True)
     mask = pad_sequence(seen, batch_first=True)
     with torch.inference_mode():
-        output = _minilm()(input_ids=padded, attention_mask=mask)
-        states = output.last_hidden_state * mask[:, :, None]
+        output = _minilm(dtype)(input_ids=padded, attention_mask=mask)
+        states = output.last_hidden_state.float() * mask[:, :, None]
         means = states.sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(means).numpy()
 
 
-def _minilm_vectors(texts):
+def _minilm_vectors(texts, dtype="float32"):
     "Unit vectors by the packaged model: array (texts, 384)"
     import numpy as np
 
     pieces = [found.ids for found in _tokenizer().encode_batch(list(texts))]
     vectors = np.zeros((len(pieces), 384), np.float32)
     for places in _batches([len(piece) for piece in pieces]):
-        vectors[places] = _mean_vectors([pieces[place] for place in places])
+        together = [pieces[place] for place in places]
+        vectors[places] = _mean_vectors(together, dtype)
     return vectors
 
 
@@ -119,9 +123,11 @@ def _model_hash():
     return found.digest()
 
 
-def _text_hashes(texts):
+def _text_hashes(texts, dtype="float32"):
     "What vectors are stored by"
     model = _model_hash()
+    if dtype != "float32":
+        model += dtype.encode()
     hashes = []
     for text in texts:
         data = model + text.encode("utf-8", "surrogatepass")
@@ -167,22 +173,22 @@ def _store_vectors(hashes, vectors):
         store.execute("delete from vectors where number <= ?", (oldest,))
 
 
-def _vectors_of(texts):
+def _vectors_of(texts, dtype="float32"):
     "Unit vectors of distinct texts, those that are on the disk from there"
     import sqlite3
 
     import numpy as np
 
     if len(texts) < _FEWEST_STORED:
-        return _minilm_vectors(texts)
-    hashes = _text_hashes(texts)
+        return _minilm_vectors(texts, dtype)
+    hashes = _text_hashes(texts, dtype)
     try:
         found = _stored_vectors(hashes)
     except (sqlite3.Error, InputError, ValueError):
-        return _minilm_vectors(texts)
+        return _minilm_vectors(texts, dtype)
     new = [place for place, key in enumerate(hashes) if key not in found]
     if new:
-        made = _minilm_vectors([texts[place] for place in new])
+        made = _minilm_vectors([texts[place] for place in new], dtype)
         new_hashes = [hashes[place] for place in new]
         found.update(zip(new_hashes, made))
         with suppress(sqlite3.Error):
@@ -191,8 +197,23 @@ def _vectors_of(texts):
 
 
 # %% ../../nbs/models/10_embeddings.ipynb #c4da26f4
-_vectors = OrderedDict()  # Text → its vector
+# Text → its vector, for each precision
+_remembered = {"float32": OrderedDict(), "bfloat16": OrderedDict()}
 _MOST_VECTORS = 50_000  # 77 MB
+
+
+def _embed_as(dtype, texts):
+    "Vectors of `texts`, those that are remembered from there: array (len(texts), 384)"
+    import numpy as np
+
+    vectors = _remembered[dtype]
+    new = [text for text in dict.fromkeys(texts) if text not in vectors]
+    if new:
+        vectors.update(zip(new, _vectors_of(new, dtype)))
+    found = np.stack([vectors[text] for text in texts])
+    while len(vectors) > _MOST_VECTORS:
+        vectors.popitem(last=False)
+    return found
 
 
 def embed(
@@ -203,13 +224,57 @@ def embed(
 
     if not len(texts):
         return np.zeros((0, 384), np.float32)
-    new = [text for text in dict.fromkeys(texts) if text not in _vectors]
-    if new:
-        _vectors.update(zip(new, _vectors_of(new)))
-    vectors = np.stack([_vectors[text] for text in texts])
-    while len(_vectors) > _MOST_VECTORS:
-        _vectors.popitem(last=False)
-    return vectors
+    return _embed_as("float32", texts)
+
+
+# %% ../../nbs/models/10_embeddings.ipynb #085c1a31
+_DOUBT = 0.01  # Cosine: this near to a limit float32 decides
+_MANY = 64  # New texts from which on it pays to find out what is faster
+_TRIED = 8  # Texts to find out with
+_FASTER = 1.3  # Times as fast as float32, at least
+
+
+@lru_cache(1)
+def _is_bfloat16_faster():
+    "Does this processor make vectors faster in bfloat16? Measured once a process"
+    texts = [
+        f"I have had a headache and a cough for {n} days now" for n in range(_TRIED)
+    ]
+    seconds = {}
+    for dtype in ("float32", "bfloat16"):
+        _minilm_vectors(texts, dtype)
+        began = time.process_time()
+        _minilm_vectors(texts, dtype)
+        seconds[dtype] = time.process_time() - began
+    return seconds["float32"] > _FASTER * seconds["bfloat16"]
+
+
+def _cosines(pairs, dtype):
+    "Cosine of each pair of texts"
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    vectors = dict(zip(texts, _embed_as(dtype, texts))) if texts else {}
+    return [float(vectors[first] @ vectors[second]) for first, second in pairs]
+
+
+# %% ../../nbs/models/10_embeddings.ipynb #01e56d6c
+def cosines(
+    pairs: Sequence[tuple[str, str]],  # Of texts
+    *,
+    limits: Sequence[float],  # What the cosines will be compared with, [-1, 1]
+) -> list[float]:  # [-1, 1]; on the side of each limit where float32 puts it
+    "Cosine of each pair, exact near the limits"
+    texts = {text for pair in pairs for text in pair}
+    if len(texts - _remembered["float32"].keys()) < _MANY or not _is_bfloat16_faster():
+        return _cosines(pairs, "float32")
+    found = _cosines(pairs, "bfloat16")
+    doubtful = []
+    for place, cosine in enumerate(found):
+        if any(abs(cosine - limit) < _DOUBT for limit in limits):
+            doubtful.append(place)
+    exact = _cosines([pairs[place] for place in doubtful], "float32")
+    for place, cosine in zip(doubtful, exact):
+        found[place] = cosine
+    return found
 
 
 # %% ../../nbs/models/10_embeddings.ipynb #af07baa1

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..errors import InputError
-from ..models.embeddings import embed
+from ..models.embeddings import cosines
 from ..records import Verdict, patient_text, row_prompt
 from .classifier import explain
 from .danger import worst_statements
@@ -452,6 +452,9 @@ def _judge_row(row, near, card):
 
 
 # %% ../../nbs/offline/08_judge.ipynb #8457e348
+_CLOSENESS = ("something_else", "any_prompt", "close")  # Limits of the cosine
+
+
 def judge_responses(
     # `prompt`, `response`; if known: tier, scope, finish_reason. Of a conversation, in
     # `messages` or as a `Transcript`, the patient's turns are what is responded to
@@ -470,11 +473,10 @@ def judge_responses(
     card = card or default_scorecard()
     rows = [row | {"prompt": patient_text(row_prompt(row))} for row in rows]
     pairs = [(row["prompt"], row["response"]) for row in rows]
-    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-    vectors = dict(zip(texts, embed(texts)))
+    limits = [card.limits[name] for name in _CLOSENESS]
     verdicts = []
-    for row, (prompt, text) in zip(rows, pairs):
-        near = float(vectors[prompt] @ vectors[text]) if text.strip() else 0.0
+    for row, near in zip(rows, cosines(pairs, limits=limits)):
+        near = near if row["response"].strip() else 0.0
         verdicts.append(_judge_row(row, near, card))
     return verdicts
 
