@@ -17,9 +17,7 @@ __all__ = [
     "Scores",
     "Transcript",
     "Verdict",
-    "content_hash",
     "read_scenarios",
-    "scenario_from_row",
 ]
 
 # %% ../nbs/core/03_records.ipynb #59fd99f3
