@@ -9,6 +9,7 @@ __all__ = ["read_jsonl", "write_jsonl"]
 
 # %% ../nbs/core/02_files.ipynb #0873c72e
 import codecs
+import csv
 import errno
 import json
 import math
@@ -17,6 +18,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -394,3 +396,21 @@ def copied_lines(
                 if file.exists():
                     shutil.copyfile(file, Path(folder, file.name))
         yield Path(folder)
+
+
+# %% ../nbs/core/02_files.ipynb #a9d21c6d
+def package_data(
+    package: str,  # Such as 'argen.auditing'
+    *names: str,  # Of folders and a file in its folder `data`
+) -> Path:
+    "A file or folder that comes with argen"
+    return Path(str(resources.files(package)), "data", *names)
+
+
+def commented_csv(
+    path: Path,  # CSV in UTF-8, with a row of titles
+) -> list[dict[str, str]]:  # Title → cell
+    "Rows of a table in which lines that begin with `#` are comments"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return list(rows)

@@ -12,9 +12,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from argen.records import (
+    FIELD_KINDS,
+    PRINCIPLES,
+    VERDICT_FIELDS,
+    field_problem,
+    kind_words,
+)
+
 from ..models.structured import read_json
-from ..records import PRINCIPLES, VERDICT_FIELDS, field_problem
-from .prompt import kind_words
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #59eb8266
@@ -58,16 +64,13 @@ def _quoted(value) -> str:
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #02f9e95f
-_FIELD_NAMES = {field for kinds in VERDICT_FIELDS.values() for field in kinds}
-
-
 def _verdict_objects(value) -> Iterator[dict]:
     "The objects in a JSON value that hold fields of a verdict, however deep they are"
     waiting = [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if _FIELD_NAMES & value.keys():
+            if FIELD_KINDS.keys() & value.keys():
                 yield value
                 continue
             value = list(value.values())

@@ -23,7 +23,7 @@ from .chat import chat_kind, make_chat
 from .estimates import known_price
 from .names import SERVICES, ModelName
 from .remote import RemoteChat
-from .structured import read_json
+from .structured import read_json, strict_object
 
 
 # %% ../../nbs/models/11_check.ipynb #chk00009
@@ -77,26 +77,17 @@ _QUESTION = [
     },
     {"role": "user", "content": "The reply: Rest, and drink plenty of water."},
 ]
-_SCHEMA = {
-    "name": "verdict",
-    "schema": {
-        "type": "object",
-        "properties": {
-            "severity": {"type": "string", "enum": ["none", "minor", "major"]},
-            "clarity_score": {"type": "number"},
-        },
-        "required": ["severity", "clarity_score"],
-        "additionalProperties": False,
-    },
+_FIELDS = {
+    "severity": {"type": "string", "enum": ["none", "minor", "major"]},
+    "clarity_score": {"type": "number"},
 }
+_SCHEMA = {"name": "verdict", "schema": strict_object(_FIELDS)}
 
 
 def _ask(chat) -> Response:
     "The response to the question"
     if isinstance(chat, RemoteChat):
-        [(_, response)] = list(
-            chat.stream([{"messages": _QUESTION, "schema": _SCHEMA}])
-        )
+        [(_, response)] = chat.stream([{"messages": _QUESTION, "schema": _SCHEMA}])
         return response
     return chat([_QUESTION])[0]
 
@@ -105,10 +96,10 @@ def _ask(chat) -> Response:
 def _is_verdict(text) -> bool:
     "Does a reply fit the schema?"
     for value in read_json(text):
-        if not isinstance(value, dict) or set(value) != {"severity", "clarity_score"}:
+        if not isinstance(value, dict) or value.keys() != _FIELDS.keys():
             continue
         score = value["clarity_score"]
-        fits = value["severity"] in ("none", "minor", "major")
+        fits = value["severity"] in _FIELDS["severity"]["enum"]
         return fits and type(score) in (int, float) and 0 <= score <= 1
     return False
 

@@ -25,7 +25,7 @@ from ..models.messages import system_text
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
 from ..publishing.model_cards import read_training, trained_prompt
-from ..records import Response, Scenario, Scores, Verdict
+from ..records import SCORES, Response, Scenario, Scores, Verdict
 from ..runs import now
 from ..settings import SYSTEM_PROMPTS, check_numbers
 from ..tables import escape_markdown, quote_markdown
@@ -248,9 +248,6 @@ def _labeled(scenario):
 
 
 # %% ../../nbs/talking/00_talk.ipynb #580b1d3f
-_SHOWN = ("combined", "ahimsa", "dharma", "helpfulness")
-
-
 def verdict_line(
     said: Said,
 ) -> str:  # '' without a judge
@@ -261,7 +258,7 @@ def verdict_line(
     if verdict.status == "missing":
         reasons = ", ".join(sorted(set(verdict.missing.values())))
         return f"{verdict.judge}: no verdict ({reasons})"
-    values = {name: getattr(scores, name) for name in _SHOWN}
+    values = {name: getattr(scores, name) for name in SCORES}
     shown = [f"{n} {'missing' if v is None else f'{v:.2f}'}" for n, v in values.items()]
     line = f"{verdict.judge}: {', '.join(shown)}"
     if verdict.severity is not None:
