@@ -8,20 +8,20 @@ Docs: https://argen-dev.github.io/argen/models/batch_services.html.md"""
 __all__ = []
 
 # %% ../../nbs/models/13_batch_services.ipynb #bts00006
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from ..errors import InputError
-from .anthropic import AnthropicChat, _system
-from .genai import GenAIChat, _http_options, _turn
-from .messages import ModelOutput
+from ..files import commented_csv, package_data
+from .anthropic import AnthropicChat, _messages
+from .gemini import gemini_turns
+from .genai import GenAIChat, _http_options
+from .messages import ModelOutput, system_apart
 from .names import ModelName
 from .openai import OpenAIChat
 from .remote import CallFailed, RemoteChat
@@ -42,10 +42,8 @@ class BatchTerms:
 
 def _read_terms() -> dict[str, BatchTerms]:
     "The lines of `batches.csv`, by service"
-    text = (files("argen") / "data" / "batches.csv").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
     terms = {}
-    for row in csv.DictReader(lines):
+    for row in commented_csv(package_data("argen", "batches.csv")):
         terms[row["service"]] = BatchTerms(
             price_factor=float(row["price_factor"]),
             max_requests=int(row["max_requests"]),
@@ -115,15 +113,8 @@ class _OpenAIFiles:
         self,
         chat: OpenAIChat,  # Whose requests they are
     ):
-        from openai import DefaultHttpxClient, OpenAI
-
         self.chat = chat
-        self.client = OpenAI(
-            api_key=chat._key,
-            base_url=chat.base_url or chat.home,
-            max_retries=0,
-            http_client=DefaultHttpxClient(follow_redirects=False),
-        )
+        self.client = chat.make_client()
 
     def line(self, request: str, messages: list[dict], schema: dict | None) -> dict:
         "A request as a line of the file"
@@ -249,11 +240,11 @@ def _gemini_body(chat, messages, schema) -> dict:
     settings = chat._settings(schema) | chat._thinking()
     config = GenerateContentConfig(**settings)
     as_json = {"by_alias": True, "exclude_none": True, "mode": "json"}
-    turns = [_turn(turn) for turn in messages if turn["role"] != "system"]
-    body = {"contents": turns, "generationConfig": config.model_dump(**as_json)}
-    system = [turn["content"] for turn in messages if turn["role"] == "system"]
+    system, turns = system_apart(messages)
+    body = {"contents": gemini_turns(turns)}
+    body["generationConfig"] = config.model_dump(**as_json)
     if system:
-        body["systemInstruction"] = {"parts": [{"text": "\n\n".join(system)}]}
+        body["systemInstruction"] = {"parts": [{"text": system}]}
     return body
 
 
@@ -406,24 +397,16 @@ class _AnthropicRequests:
         self,
         chat: AnthropicChat,  # Whose requests they are
     ):
-        from anthropic import Anthropic, DefaultHttpxClient
-
         self.chat = chat
-        self.client = Anthropic(
-            api_key=chat._key,
-            base_url=chat.base_url or chat.home,
-            max_retries=0,
-            http_client=DefaultHttpxClient(follow_redirects=False),
-        )
+        self.client = chat.make_client()
         self.batches = self.client.messages.batches
 
     def line(self, request: str, messages: list[dict], schema: dict | None) -> dict:
         "A request as a line of the file"
         settings = self.chat._settings(schema)
         settings |= settings.pop("extra_body", {})
-        turns = [turn for turn in messages if turn["role"] != "system"]
-        params = {"model": self.chat.model, "messages": turns}
-        return {"custom_id": request, "params": params | _system(messages) | settings}
+        params = {"model": self.chat.model} | _messages(messages) | settings
+        return {"custom_id": request, "params": params}
 
     def upload(self, path: Path) -> None:
         "Nothing to upload"
