@@ -10,12 +10,11 @@ __all__ = []
 # %% ../../nbs/auditing/03_cards.ipynb #00412625
 import json
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 from fastcore.basics import patch
 
-from ..files import write_json, write_text
+from ..files import package_data, write_json, write_text
 from ..judge.contract import judge_name
 from ..judge.judges import make_judge, offline_judge
 from ..judge.llm import LLMJudge
@@ -72,7 +71,7 @@ def row(self: Audit) -> dict:
 # %% ../../nbs/auditing/03_cards.ipynb #66b13e0e
 def _places(key):
     "Where a card may be"
-    shipped = Path(str(files("argen.auditing"))) / "data" / "cards"
+    shipped = package_data("argen.auditing", "cards")
     return [folder / f"{key}.json" for folder in (cache_dir() / "cards", shipped)]
 
 
@@ -176,7 +175,7 @@ def write_report(
     write_json(folder / "audit.json", row)
     text = report_text(card)
     write_text(folder / "audit.md", f"{text}\n")
-    source = Path(str(files("argen.auditing"))) / "data" / "card.html.j2"
+    source = package_data("argen.auditing", "card.html.j2")
     template = Environment(autoescape=True).from_string(source.read_text("utf-8"))
     tables = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     page = template.render(

@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
-from fastcore.basics import patch
+from fastcore.basics import chunked, patch
 
 from argen.models.ledger import (
     LEDGER_SUFFIX,
@@ -428,23 +428,11 @@ def _fetch_file(self: BatchChat, batch, name, arrival) -> bool:
                 raise failure from error
             self.tell(f"{self.name}: {name}: {self.chat.clean_error(failure.reason)}")
             is_whole = False
-        for some in _chunks(self._rows(path), _CLAIMS):
+        for some in chunked(self._rows(path), _CLAIMS):
             self.ledger.arrive(batch.token, some, arrival)
         return is_whole and _ends_whole(path)
     finally:
         path.unlink(missing_ok=True)
-
-
-def _chunks(rows, size):
-    "Lists of at most `size` rows"
-    some = []
-    for row in rows:
-        some.append(row)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 # %% ../../nbs/models/14_batches.ipynb #btc00024

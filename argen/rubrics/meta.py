@@ -9,12 +9,13 @@ __all__ = ["grader_card"]
 
 # %% ../../nbs/rubrics/04_meta.ipynb #abb1376d
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
-from fastcore.basics import patch
+from fastcore.basics import chunked, groupby, patch
 
 from argen.statistics.intervals import (
     MIN_SCENARIOS,
@@ -165,14 +166,21 @@ def _grader_counts(rows, verdicts):
     return counts, prompts
 
 
+def _against_others(row):
+    "Counts of each physician of a row against the others, in order"
+    counts = []
+    for number, label in enumerate(row.labels):
+        others = row.labels[:number] + row.labels[number + 1 :]
+        counts.append(_pair_counts([label] * len(others), others))
+    return counts
+
+
 def _physician_counts(rows):
     "Counts of each physician against the others of the same row"
     counts, prompts = [], []
     for row in rows:
-        for number, label in enumerate(row.labels):
-            others = row.labels[:number] + row.labels[number + 1 :]
-            counts.append(_pair_counts([label] * len(others), others))
-            prompts.append(row.prompt)
+        counts += _against_others(row)
+        prompts += [row.prompt] * len(row.labels)
     return counts, prompts
 
 
@@ -180,12 +188,9 @@ def _each_physician(rows):
     "Physician → agreement with the others, of those with labels that others gave too"
     by_person = {}
     for row in rows:
-        for number, (person, label) in enumerate(zip(row.physicians, row.labels)):
-            others = row.labels[:number] + row.labels[number + 1 :]
-            total = by_person.setdefault(person, [0, 0, 0, 0])
-            for place, n in enumerate(_pair_counts([label] * len(others), others)):
-                total[place] += n
-    return {name: _agreement([total], [name]) for name, total in by_person.items()}
+        for person, counts in zip(row.physicians, _against_others(row)):
+            by_person.setdefault(person, []).append(counts)
+    return {name: _agreement(n, [name] * len(n)) for name, n in by_person.items()}
 
 
 # %% ../../nbs/rubrics/04_meta.ipynb #92e4b0bc
@@ -332,17 +337,17 @@ def _verdicts(rows, grader, progress):
     # Rows on one response together, so that a request can hold several criteria
     keys = [(row.prompt, row.response.text, i) for i, row in enumerate(rows)]
     order = [i for _, _, i in sorted(keys)]
-    verdicts, reasons = [None] * len(rows), {}
-    progress(stage, 0, len(rows))
-    for start in range(0, len(order), _BLOCK):
-        some = order[start : start + _BLOCK]
+    verdicts, reasons, done = [None] * len(rows), Counter(), 0
+    progress(stage, done, len(rows))
+    for some in chunked(order, _BLOCK):
         asked = [(rows[i].scenario, rows[i].response, rows[i].criterion) for i in some]
         for i, verdict in zip(some, _ask(grader, asked)):
             verdicts[i] = verdict.met
             if verdict.met is None:
-                reasons[verdict.reason] = reasons.get(verdict.reason, 0) + 1
-        progress(stage, min(start + _BLOCK, len(rows)), len(rows))
-    return verdicts, reasons
+                reasons[verdict.reason] += 1
+        done += len(some)
+        progress(stage, done, len(rows))
+    return verdicts, dict(reasons)
 
 
 def _both(rows, verdicts):
@@ -356,9 +361,7 @@ def _both(rows, verdicts):
 # %% ../../nbs/rubrics/04_meta.ipynb #57f087e0
 def _by_category(rows, verdicts):
     "Category → agreement of grader and physicians"
-    numbers = {}
-    for number, row in enumerate(rows):
-        numbers.setdefault(row.category, []).append(number)
+    numbers = groupby(range(len(rows)), lambda number: rows[number].category)
     found = {}
     for name in sorted(numbers):
         inside = [rows[i] for i in numbers[name]]

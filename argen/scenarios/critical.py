@@ -11,9 +11,8 @@ __all__ = []
 import re
 import unicodedata
 from functools import cache, lru_cache
-from importlib.resources import files
-from pathlib import Path
 
+from ..files import package_data
 from ..offline.tables import Each, phrases, read_table
 
 # %% ../../nbs/scenarios/00_critical.ipynb #e7eae5bc
@@ -44,7 +43,7 @@ _TABLES = (
 def _critical_words():
     "The groups of `critical_terms.yaml`, read once"
     schema = dict.fromkeys(_LISTS, phrases) | dict.fromkeys(_TABLES, Each(phrases))
-    path = Path(str(files("argen.scenarios"))) / "data" / "critical_terms.yaml"
+    path = package_data("argen.scenarios", "critical_terms.yaml")
     return read_table(path, schema).groups
 
 
