@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/judge/00_contract.ipynb #a6911b5d
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from fastcore.basics import chunked
 
@@ -25,18 +26,30 @@ def judge_name(
 
 
 # %% ../../nbs/judge/00_contract.ipynb #cc3fc96e
-def _ask(judge, pairs):
-    "One verdict for each pair; where `judge` gives none, a verdict that says why"
-    name = judge_name(judge)
+def ask_all(
+    asked: Callable,  # From `items` to a list of as many verdicts
+    items: Sequence,  # To be judged
+    absent: Callable,  # From a reason to a verdict that says so
+    who: str = "judge",  # Who is asked
+    what: str = "responses",  # What the items are
+) -> list:  # One for each item, of any type
+    "What is given for each item; where nothing is, a verdict that says why"
     try:
-        given = list(judge(pairs)) if pairs else []
+        given = list(asked(items)) if items else []
     except Exception as error:  # noqa: BLE001 (a judge may raise anything)
         # Only the type: the text may hold a key or the prompt
-        reason = f"the judge raised {type(error).__name__}"
-        return [Verdict.absent(reason, judge=name) for _ in pairs]
-    if len(given) != len(pairs):
-        reason = f"the judge gave {len(given)} verdicts for {len(pairs)} responses"
-        return [Verdict.absent(reason, judge=name) for _ in pairs]
+        reason = f"the {who} raised {type(error).__name__}"
+        return [absent(reason) for _ in items]
+    if len(given) == len(items):
+        return given
+    reason = f"the {who} gave {len(given)} verdicts for {len(items)} {what}"
+    return [absent(reason) for _ in items]
+
+
+def _ask(judge, pairs):
+    "One verdict for each pair"
+    name = judge_name(judge)
+    given = ask_all(judge, pairs, partial(Verdict.absent, judge=name))
     return [_as_verdict(item, name) for item in given]
 
 

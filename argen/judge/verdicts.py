@@ -92,12 +92,16 @@ def _fields_given(objects, item, principle) -> list[dict]:
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #6e91f1fd
-def _why_absent(reply, objects):
-    "Why an item has no verdict in `reply`"
+def why_absent(
+    reply: str,
+    objects: Sequence[dict],  # That were found in it
+    what: str = "item",  # What was asked about
+) -> str:  # The kind of the reason first
+    "Why there is no verdict in a reply"
     if not reply.strip():
         return "empty: the reply is blank"
     if objects:
-        return "absent: no verdict on this item in the reply"
+        return f"absent: no verdict on this {what} in the reply"
     return "malformed: no complete verdict in the reply"
 
 
@@ -125,7 +129,7 @@ def read_verdicts(
     objects = []
     for value in read_json(reply):
         objects += _verdict_objects(value)
-    otherwise = _why_absent(reply, objects)
+    otherwise = why_absent(reply, objects)
     verdicts = {}
     for item in items:
         verdicts[item] = {

@@ -88,45 +88,49 @@ class CallFailed(Exception):
             cost=None if gave_up else 0.0,
         )
 
-    @classmethod
-    def from_timeout(
-        cls,
-        seconds: float,  # That an attempt had
-        cost: float | None = None,  # `None`: it may be billed
-    ) -> "CallFailed":
-        "No response in time"
-        return cls(
-            f"no response within {seconds:.2g} s; raise `timeout`, or lower "
-            "`max_concurrency` for a server that many requests slow down",
-            overloaded=True,
-            timed_out=True,
-            cost=cost,
-        )
 
-    @classmethod
-    def from_size(
-        cls,
-        most: int,  # `max_bytes`
-    ) -> "CallFailed":
-        "A response that is too long to be read"
-        return cls(f"a response of more than {most} bytes (`max_bytes`)", retry=False)
+# %% ../../nbs/models/04_remote.ipynb #c3dd186b
+@patch(cls_method=True)
+def from_timeout(
+    cls: CallFailed,
+    seconds: float,  # That an attempt had
+    cost: float | None = None,  # `None`: it may be billed
+) -> "CallFailed":
+    "No response in time"
+    return cls(
+        f"no response within {seconds:.2g} s; raise `timeout`, or lower "
+        "`max_concurrency` for a server that many requests slow down",
+        overloaded=True,
+        timed_out=True,
+        cost=cost,
+    )
 
-    @classmethod
-    def from_redirect(
-        cls,
-        asked: str,  # Address that was asked
-        wanted: str | None,  # Where its response points, whole or relative
-    ) -> "CallFailed":
-        "A redirect, which isn't followed: the key was meant for one host"
-        host = urlsplit(asked).hostname
-        other = urlsplit(urljoin(asked, wanted or "")).hostname
-        return cls(
-            f"{host} redirects to {other}; a key is sent to no other address than the "
-            "one that was given, so give that of the service itself as `base_url`",
-            retry=False,
-            fatal=True,
-            cost=0.0,
-        )
+
+@patch(cls_method=True)
+def from_size(
+    cls: CallFailed,
+    most: int,  # `max_bytes`
+) -> "CallFailed":
+    "A response that is too long to be read"
+    return cls(f"a response of more than {most} bytes (`max_bytes`)", retry=False)
+
+
+@patch(cls_method=True)
+def from_redirect(
+    cls: CallFailed,
+    asked: str,  # Address that was asked
+    wanted: str | None,  # Where its response points, whole or relative
+) -> "CallFailed":
+    "A redirect, which isn't followed: the key was meant for one host"
+    host = urlsplit(asked).hostname
+    other = urlsplit(urljoin(asked, wanted or "")).hostname
+    return cls(
+        f"{host} redirects to {other}; a key is sent to no other address than the "
+        "one that was given, so give that of the service itself as `base_url`",
+        retry=False,
+        fatal=True,
+        cost=0.0,
+    )
 
 
 # %% ../../nbs/models/04_remote.ipynb #080df76d

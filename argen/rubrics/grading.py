@@ -14,6 +14,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastcore.basics import chunked, patch
 
@@ -29,11 +30,11 @@ from argen.judge.llm import (
 )
 
 from ..errors import InputError, require
-from ..judge.contract import judge_name
+from ..judge.contract import ask_all, judge_name
 from ..judge.estimates import counted, expect_verdicts, rehearsed
 from ..judge.judges import make_judge, offline_judge
 from ..judge.store import pair_hash
-from ..judge.verdicts import PrincipleVerdict
+from ..judge.verdicts import PrincipleVerdict, why_absent
 from ..models.estimates import ExpectedUsage
 from ..models.structured import draw_ids, read_json, strict_object
 from ..records import Response, Scenario, content_hash
@@ -75,18 +76,12 @@ def _as_verdict(given, criterion):
 # %% ../../nbs/rubrics/03_grading.ipynb #e2c0e6cf
 def _ask(grader, triples):
     "A verdict for each triple; where `grader` gives none, why"
-    try:
-        given = list(grader(triples)) if triples else []
-    except Exception as error:  # noqa: BLE001 (a grader may raise anything)
-        # Only the type: the text may hold a key or the prompt
-        lost = CriterionVerdict(None, f"the grader raised {type(error).__name__}")
-        return [lost] * len(triples)
-    if len(given) != len(triples):
-        reason = f"the grader gave {len(given)} verdicts for {len(triples)} criteria"
-        return [CriterionVerdict(None, reason)] * len(triples)
+    lost = partial(CriterionVerdict, None)
+    given = ask_all(grader, triples, lost, who="grader", what="criteria")
     return [_as_verdict(one, triple[-1]) for one, triple in zip(given, triples)]
 
 
+# %% ../../nbs/rubrics/03_grading.ipynb #25be111d
 def grade(
     grader: Callable,  # From triples (scenario, response, criterion) to verdicts
     pairs: Sequence[tuple[Scenario, Response]],  # What to grade
@@ -222,15 +217,6 @@ def _objects(value):
     return [found for part in value for found in _objects(part)]
 
 
-def _why_absent(text, objects):
-    "Why a reply has no verdict on a criterion"
-    if not text.strip():
-        return "empty: the reply is blank"
-    if objects:
-        return "absent: no verdict on this criterion in the reply"
-    return "malformed: no complete verdict in the reply"
-
-
 # %% ../../nbs/rubrics/03_grading.ipynb #14240b40
 def read_criteria(
     text: str,  # A reply
@@ -248,7 +234,9 @@ def read_criteria(
         elif given:
             verdicts[item] = given[0]
         else:
-            verdicts[item] = PrincipleVerdict(reason=_why_absent(text, objects))
+            verdicts[item] = PrincipleVerdict(
+                reason=why_absent(text, objects, "criterion")
+            )
     return verdicts
 
 

@@ -18,6 +18,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import require
 from ..files import append_jsonl, drop_torn_line, read_jsonl
 from ..models.messages import conversation
@@ -339,29 +341,34 @@ class Challenge:
         if hasattr(baseline, "stream") and hasattr(judging, "stream"):
             self.threads = 2 * judging.max_concurrency
 
-    def _reason(self, risk) -> str | None:
-        "Reason code for a risk"
-        if risk is None:
-            return "no verdict"
-        return None if risk > self.fail_threshold else "no challenge"
 
-    def check(
-        self,
-        scenarios: Sequence[Scenario],  # With a tier and a scope
-    ) -> list[tuple[str | None, float | None]]:  # Reason code, risk; or `None`
-        "Respond, judge, compare; without a verdict there is no risk"
-        from argen.judge.contract import judge_pairs
-        from argen.policy import score
+# %% ../../nbs/scenarios/03_acceptance.ipynb #b5f0dff9
+@patch
+def _reason(self: Challenge, risk) -> str | None:
+    "Reason code for a risk"
+    if risk is None:
+        return "no verdict"
+    return None if risk > self.fail_threshold else "no challenge"
 
-        prompts = [scenario.transcript for scenario in scenarios]
-        if self.kept is not None:
-            responses = self.kept.ask(self.baseline, prompts)
-        else:
-            responses = self.baseline([conversation(prompt) for prompt in prompts])
-        pairs = list(zip(scenarios, responses))
-        checked = []
-        for scenario, verdict in zip(scenarios, judge_pairs(self.judge, pairs)):
-            combined = score(verdict, scenario.tier, scenario.scope).combined
-            risk = None if combined is None else round(1 - combined, 4)
-            checked.append((self._reason(risk), risk))
-        return checked
+
+@patch
+def check(
+    self: Challenge,
+    scenarios: Sequence[Scenario],  # With a tier and a scope
+) -> list[tuple[str | None, float | None]]:  # Reason code, risk; or `None`
+    "Respond, judge, compare; without a verdict there is no risk"
+    from argen.judge.contract import judge_pairs
+    from argen.policy import score
+
+    prompts = [scenario.transcript for scenario in scenarios]
+    if self.kept is not None:
+        responses = self.kept.ask(self.baseline, prompts)
+    else:
+        responses = self.baseline([conversation(prompt) for prompt in prompts])
+    pairs = list(zip(scenarios, responses))
+    checked = []
+    for scenario, verdict in zip(scenarios, judge_pairs(self.judge, pairs)):
+        combined = score(verdict, scenario.tier, scenario.scope).combined
+        risk = None if combined is None else round(1 - combined, 4)
+        checked.append((self._reason(risk), risk))
+    return checked

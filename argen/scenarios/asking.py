@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from random import Random
 from typing import NamedTuple
 
-from fastcore.basics import chunked
+from fastcore.basics import chunked, patch
 
 from ..files import append_jsonl, read_jsonl
 from ..records import TIERS, Scenario, row_prompt
@@ -70,18 +70,23 @@ class _Quota:
         "Rows that are missing"
         return sum(max(0, missing) for missing in self.scopes.values())
 
-    def clinical(self, tier: str) -> int:
-        "Clinical prompts of a tier that are missing"
-        missing = self.tiers[tier]
-        if tier == "C":  # As which all others are asked for
-            missing -= self.total - max(0, self.scopes["S0"])
-        return missing
 
-    def has_room(self, tier: str, scope: str) -> bool:
-        "May one more of these be accepted?"
-        if self.scopes[scope] <= 0:
-            return False
-        return self.clinical(tier) > 0 or (scope != "S0" and tier == "C")
+# %% ../../nbs/scenarios/06_asking.ipynb #b81907a2
+@patch
+def clinical(self: _Quota, tier: str) -> int:
+    "Clinical prompts of a tier that are missing"
+    missing = self.tiers[tier]
+    if tier == "C":  # As which all others are asked for
+        missing -= self.total - max(0, self.scopes["S0"])
+    return missing
+
+
+@patch
+def has_room(self: _Quota, tier: str, scope: str) -> bool:
+    "May one more of these be accepted?"
+    if self.scopes[scope] <= 0:
+        return False
+    return self.clinical(tier) > 0 or (scope != "S0" and tier == "C")
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #e6396734
@@ -166,28 +171,33 @@ class _Flow:
                 return
             self.put(items, place + 1)
 
-    def put(self, items, place=0):
-        "Pass items to a stage; rejected ones, and those after the last, are results"
-        done, passed = [], []
-        is_last = place == len(self.stages)
-        for item in items:
-            (done if is_last or item.reason else passed).append(item)
-        if done:
-            self.results.put(done)
-        if not passed:
-            return
-        if self.queues[place]:
-            self.queues[place].put(passed)
-        else:
-            self.stages[place].check(passed)
-            self.put(passed, place + 1)
 
-    def close(self):
-        "Take no more work, whatever is still queued"
-        self.is_closed = True
-        for stage, queue in zip(self.stages, self.queues):
-            for _ in range(stage.threads):
-                queue.put(None)
+# %% ../../nbs/scenarios/06_asking.ipynb #260c98fe
+@patch
+def put(self: _Flow, items, place=0):
+    "Pass items to a stage; rejected ones, and those after the last, are results"
+    done, passed = [], []
+    is_last = place == len(self.stages)
+    for item in items:
+        (done if is_last or item.reason else passed).append(item)
+    if done:
+        self.results.put(done)
+    if not passed:
+        return
+    if self.queues[place]:
+        self.queues[place].put(passed)
+    else:
+        self.stages[place].check(passed)
+        self.put(passed, place + 1)
+
+
+@patch
+def close(self: _Flow):
+    "Take no more work, whatever is still queued"
+    self.is_closed = True
+    for stage, queue in zip(self.stages, self.queues):
+        for _ in range(stage.threads):
+            queue.put(None)
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #4c116343

@@ -11,6 +11,8 @@ __all__ = ["LABELS", "LABEL_TEXT", "read_labels"]
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import require
 from ..files import append_jsonl, drop_torn_line, read_jsonl
 from ..models.names import ModelName
@@ -218,35 +220,44 @@ class LLMLabeler:
                 else:
                     todo.append(prompt)
 
-    def _ask(self, prompts, answers) -> Iterator[tuple[str, str | None]]:
-        "Ask once about each prompt; yields it, and why there was no answer"
-        requests = (label_request(prompt, self.kinds) for prompt in prompts)
-        for place, response in self.chat.stream(requests, answers.keep(prompts)):
-            self.asks += 1
-            yield prompts[place], response.error
 
-    def _labels(self, texts, error=None) -> dict[str, str]:
-        "The labels in answers: each as the first that has it says"
-        labels = dict.fromkeys(self.kinds, Unlabeled())
-        for text in texts:
-            read = read_labels(text, self.kinds)
-            labels |= {kind: read[kind] for kind in _missing(labels)}
-        if error:
-            return labels | dict.fromkeys(_missing(labels), Unlabeled(error))
-        return _counted(labels, len(texts))
+# %% ../../nbs/scenarios/02_labels.ipynb #e1136f10
+@patch
+def _ask(self: LLMLabeler, prompts, answers) -> Iterator[tuple[str, str | None]]:
+    "Ask once about each prompt; yields it, and why there was no answer"
+    requests = (label_request(prompt, self.kinds) for prompt in prompts)
+    for place, response in self.chat.stream(requests, answers.keep(prompts)):
+        self.asks += 1
+        yield prompts[place], response.error
 
-    def _is_settled(self, texts) -> bool:
-        "Is there nothing left to ask, after these answers?"
-        return len(texts) >= self.max_asks or not _missing(self._labels(texts))
 
-    def __call__(
-        self,
-        prompts: Sequence[str],
-        answers: AnswerStore | None = None,  # As for `stream`
-    ) -> list[dict[str, str]]:  # One for each, in order
-        "Label prompts"
-        labels = dict(self.stream(prompts, answers))
-        return [labels[prompt] for prompt in prompts]
+@patch
+def _labels(self: LLMLabeler, texts, error=None) -> dict[str, str]:
+    "The labels in answers: each as the first that has it says"
+    labels = dict.fromkeys(self.kinds, Unlabeled())
+    for text in texts:
+        read = read_labels(text, self.kinds)
+        labels |= {kind: read[kind] for kind in _missing(labels)}
+    if error:
+        return labels | dict.fromkeys(_missing(labels), Unlabeled(error))
+    return _counted(labels, len(texts))
+
+
+@patch
+def _is_settled(self: LLMLabeler, texts) -> bool:
+    "Is there nothing left to ask, after these answers?"
+    return len(texts) >= self.max_asks or not _missing(self._labels(texts))
+
+
+@patch
+def __call__(
+    self: LLMLabeler,
+    prompts: Sequence[str],
+    answers: AnswerStore | None = None,  # As for `stream`
+) -> list[dict[str, str]]:  # One for each, in order
+    "Label prompts"
+    labels = dict(self.stream(prompts, answers))
+    return [labels[prompt] for prompt in prompts]
 
 
 # %% ../../nbs/scenarios/02_labels.ipynb #8acd284f
