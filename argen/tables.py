@@ -32,6 +32,13 @@ def visible(
     return _UNSEEN.sub(escape, text.replace("\r\n", "\n"))
 
 
+def whole_characters(
+    text: str,  # Anything
+) -> str:
+    "Half characters (lone surrogates), which can't be sent or stored, as `?`"
+    return text.encode("utf-8", "replace").decode()
+
+
 def escape_markdown(
     text,  # Any value; its `str` is used
 ) -> str:  # One line
@@ -43,6 +50,7 @@ def escape_markdown(
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)
 
 
+# %% ../nbs/core/06_tables.ipynb #a7be5ca9
 def quote_markdown(
     text: str,  # Of several lines
 ) -> str:

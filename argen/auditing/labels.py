@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import require
 from ..files import package_data
 from ..models.names import is_remote
@@ -202,21 +204,26 @@ class LabelAudit:
         counts = pd.crosstab(true, given)
         return counts.reindex(index=names, columns=[*names, _NONE], fill_value=0)
 
-    def missed_targets(
-        self,
-        half: str | None = "audit",  # 'fit' or 'audit'; `None` for both
-    ) -> list[str]:  # A sentence for each; empty where all are met
-        "Targets that the labeler does not meet"
-        rates = self.rates(half)
-        missed = []
-        for name, target in TARGETS.items():
-            rate = rates[name].mean
-            if rate is not None and not target.is_met(rate):
-                missed.append(f"{name} is {rate:.0%}, wanted {target}")
-        return missed
 
-    def _repr_markdown_(self):
-        return label_report(self)
+# %% ../../nbs/auditing/04_labels.ipynb #bc68e026
+@patch
+def missed_targets(
+    self: LabelAudit,
+    half: str | None = "audit",  # 'fit' or 'audit'; `None` for both
+) -> list[str]:  # A sentence for each; empty where all are met
+    "Targets that the labeler does not meet"
+    rates = self.rates(half)
+    missed = []
+    for name, target in TARGETS.items():
+        rate = rates[name].mean
+        if rate is not None and not target.is_met(rate):
+            missed.append(f"{name} is {rate:.0%}, wanted {target}")
+    return missed
+
+
+@patch
+def _repr_markdown_(self: LabelAudit):
+    return label_report(self)
 
 
 # %% ../../nbs/auditing/04_labels.ipynb #3e3d9204

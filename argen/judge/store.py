@@ -26,6 +26,7 @@ from ..files import user_path
 from ..records import content_hash
 from ..runs import now
 from ..settings import cache_dir
+from ..tables import whole_characters
 from .verdicts import PrincipleVerdict
 
 # %% ../../nbs/judge/03_store.ipynb #c387805d
@@ -177,7 +178,7 @@ def get(
 def _storable(value):
     "A value as SQLite takes it: half characters replaced, huge numbers left out"
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return whole_characters(value)
     is_huge = isinstance(value, int) and not -(2**63) <= value < 2**63
     return None if is_huge else value
 

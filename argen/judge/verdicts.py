@@ -21,6 +21,7 @@ from argen.records import (
 )
 
 from ..models.structured import read_json
+from ..tables import whole_characters
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #59eb8266
@@ -115,8 +116,7 @@ def _read_principle(given, principle, otherwise):
     fields = dict(given[0])
     reasoning = fields.pop("reasoning", None)
     if isinstance(reasoning, str):
-        # Half a character (a lone surrogate) can't be stored
-        fields["reasoning"] = reasoning.encode("utf-8", "replace").decode()
+        fields["reasoning"] = whole_characters(reasoning)
     return PrincipleVerdict.checked(principle, fields)
 
 

@@ -150,9 +150,9 @@ class ExpectedUsage:
         factor: float,
     ) -> "ExpectedUsage":  # A new one
         "So many times as much"
-        counts = ("wanted", "calls", "prompt_tokens", "completion_tokens")
         grown = ExpectedUsage(self.job, self.model, self.known, notes=self.notes)
-        for name in (*counts, "shared_tokens"):
+        tokens = ("prompt_tokens", "completion_tokens", "shared_tokens")
+        for name in ("wanted", "calls", *tokens):
             setattr(grown, name, round(getattr(self, name) * factor))
         return grown
 

@@ -42,6 +42,7 @@ from argen.settings import (
 
 from ..errors import InputError
 from ..records import Response
+from ..tables import whole_characters
 from .costs import Price, Usage
 from .keys import find_key, guard_logs, redact, url_secrets
 from .messages import ModelOutput
@@ -439,18 +440,13 @@ def place(self: RemoteChat) -> str | None:
 
 
 # %% ../../nbs/models/04_remote.ipynb #b99de8e1
-def _whole_characters(text):
-    "The text with half characters replaced"
-    return text.encode("utf-8", "replace").decode()
-
-
 @patch
 def clean_text(
     self: RemoteChat,
     text: str,  # Of a response
 ) -> str:
     "A response without copies of the key, or of a password in the address"
-    return _whole_characters(redact(text, self._secrets, exact=True))
+    return whole_characters(redact(text, self._secrets, exact=True))
 
 
 @patch
@@ -460,7 +456,7 @@ def clean_error(
 ) -> str:  # One line of at most 300 characters
     "An error text without keys, and without what looks like one"
     line = " ".join(redact(str(error), self._secrets).split())
-    return _whole_characters(line[:300])
+    return whole_characters(line[:300])
 
 
 # %% ../../nbs/models/04_remote.ipynb #srv00040

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..records import Transcript
+from ..tables import whole_characters
 
 
 # %% ../../nbs/models/09_structured.ipynb #f485a66f
@@ -69,8 +70,7 @@ def fenced(
             response,
             f"{mark} end of item {item}",
         ]
-    # Half a character (a lone surrogate) can't be sent
-    return "\n".join(lines).encode("utf-8", "replace").decode()
+    return whole_characters("\n".join(lines))
 
 
 def draw_ids(

@@ -38,6 +38,7 @@ from ..judge.verdicts import PrincipleVerdict, why_absent
 from ..models.estimates import ExpectedUsage
 from ..models.structured import draw_ids, read_json, strict_object
 from ..records import Response, Scenario, content_hash
+from ..tables import whole_characters
 from .criteria import Criterion, Rubric
 
 
@@ -167,8 +168,7 @@ def _message(conversation, response, criteria):
     for name, text in criteria.items():
         lines += [f"{mark} criterion {name}", text]
     lines.append(f"{mark} end")
-    # Half a character (a lone surrogate) can't be sent
-    return "\n".join(lines).encode("utf-8", "replace").decode()
+    return whole_characters("\n".join(lines))
 
 
 # %% ../../nbs/rubrics/03_grading.ipynb #bd202624
@@ -202,7 +202,7 @@ def _checked(
         return PrincipleVerdict(reason=f"invalid: criteria_met is {kind}")
     said = fields.get("explanation")
     said = said if isinstance(said, str) else ""
-    explanation = " ".join(said.encode("utf-8", "replace").decode().split())
+    explanation = " ".join(whole_characters(said).split())
     return PrincipleVerdict({"criteria_met": met, "explanation": explanation})
 
 

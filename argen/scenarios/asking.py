@@ -417,12 +417,7 @@ def fill_by_asking(
     quota = _Quota(files.wanted, **shares, rows=files.rows)
     patience = _Patience(files, writer, quota)
     checking = _Flow(steps.late())
-    ask = partial(_ask, writer=writer, written=files.written)
-    asking = [
-        Stage(ask, threads=writer.threads, batch=1),
-        Stage(partial(_check, steps=steps), threads=min(1, writer.threads), batch=1),
-    ]
-    writing = _Flow(asking, checking.results)
+    writing = _writing(files, writer, steps, checking.results)
     usages = _usages(writer, steps)
     for draft in _unused(files, writer):
         quota.under_way.update((wish.tier, wish.scope) for wish in draft.wishes)
@@ -452,6 +447,15 @@ def fill_by_asking(
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #93f8e2e8
+def _writing(files, writer, steps, results) -> _Flow:
+    "The flow of drafts: asked for, then checked early"
+    ask = partial(_ask, writer=writer, written=files.written)
+    check = partial(_check, steps=steps)
+    asking = Stage(ask, threads=writer.threads, batch=1)
+    checking = Stage(check, threads=min(1, writer.threads), batch=1)
+    return _Flow([asking, checking], results)
+
+
 def _results(flow):
     "The next items that are done; raises what a stage raised"
     items = flow.results.get()

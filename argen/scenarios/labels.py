@@ -9,9 +9,10 @@ __all__ = ["LABELS", "LABEL_TEXT", "read_labels"]
 
 # %% ../../nbs/scenarios/02_labels.ipynb #8a57ea2c
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
-from fastcore.basics import patch
+from fastcore.basics import groupby, patch
 
 from ..errors import require
 from ..files import append_jsonl, drop_torn_line, read_jsonl
@@ -19,6 +20,7 @@ from ..models.names import ModelName
 from ..models.structured import asked_data, read_json, strict_object, unused_mark
 from ..records import SCOPES, TIERS, prompt_hash
 from ..settings import JUDGE_MODELS
+from ..tables import whole_characters
 
 # %% ../../nbs/scenarios/02_labels.ipynb #fbb0d332
 LABELS = {
@@ -82,7 +84,7 @@ def label_request(
     "Ask for labels, the prompt fenced as data"
     has_turns = hasattr(prompt, "messages")
     what, text = asked_data(prompt) if has_turns else ("the patient wrote", prompt)
-    text = text.encode("utf-8", "replace").decode()
+    text = whole_characters(text)
     mark = unused_mark(text)
     questions = [f"# {kind}\n{LABELS[kind]}" for kind in kinds]
     fields = [
@@ -137,28 +139,28 @@ def read_labels(
 
 
 # %% ../../nbs/scenarios/02_labels.ipynb #27f69d25
-class AnswerStore:
-    "Answers of a service by prompt; with a file, each is in it before it is used"
+class KeptRows:
+    "Responses of a service by prompt; with a file, each is in it before it is used"
 
     def __init__(
         self,
         path: str | Path | None = None,  # JSONL file, made if needed; `None`: no file
     ):
         self.path = path
-        self._answers = {}  # Prompt hash → answers, the oldest first
+        self._rows = {}  # Prompt hash → rows, the oldest first
         if path is None or not Path(path).exists():
             return
         drop_torn_line(path)
-        for _, row in read_jsonl(path):
-            self._remember(row)
+        rows = (row for _, row in read_jsonl(path))
+        self._rows = groupby(rows, itemgetter("prompt_hash"))
 
-    def _remember(self, row):
-        "Add a row of the file to the answers of its prompt"
-        self._answers.setdefault(row["prompt_hash"], []).append(row["answer"])
+    def row(self, response) -> dict:
+        "What is kept of a response"
+        raise NotImplementedError
 
-    def of(self, prompt: str) -> list[str]:
-        "What was answered about a prompt, the oldest first"
-        return self._answers.get(prompt_hash(prompt), [])
+    def rows(self, prompt: str) -> list[dict]:
+        "What is kept of a prompt, the oldest first"
+        return self._rows.get(prompt_hash(prompt), [])
 
     def keep(
         self,
@@ -170,12 +172,25 @@ class AnswerStore:
             "Store one response"
             if response.error:
                 return
-            row = {"prompt_hash": prompt_hash(prompts[number]), "answer": response.text}
+            row = {"prompt_hash": prompt_hash(prompts[number]), **self.row(response)}
             if self.path is not None:
                 append_jsonl(self.path, [row], wait=False)
-            self._remember(row)
+            self._rows.setdefault(row["prompt_hash"], []).append(row)
 
         return keep
+
+
+# %% ../../nbs/scenarios/02_labels.ipynb #09ae37a6
+class AnswerStore(KeptRows):
+    "Answers about prompts"
+
+    def row(self, response) -> dict:
+        "The text"
+        return {"answer": response.text}
+
+    def of(self, prompt: str) -> list[str]:
+        "What was answered about a prompt, the oldest first"
+        return [row["answer"] for row in self.rows(prompt)]
 
 
 # %% ../../nbs/scenarios/02_labels.ipynb #2fa7c58d

@@ -94,19 +94,15 @@ class Generated(list):
         ]
         return f"Generated({', '.join(sizes)})"
 
-    def _counts(self, title, count: Callable):
-        "A row of the table; `count` is from a funnel to a number"
-        return [title, *map(count, self.funnels)]
-
     def _repr_markdown_(self):
-        rows = [self._counts("proposed", lambda funnel: funnel.proposed)]
-        for reason in _reasons_of(self.funnels):
-            rejected = [funnel.rejected[reason] for funnel in self.funnels]
-            rows.append([f"− {reason}", *rejected])
-        rows.append(self._counts("**accepted**", lambda funnel: funnel.accepted))
-        rows.append(self._counts("wanted", lambda funnel: funnel.wanted))
+        funnels = self.funnels
+        rows = [["proposed", *(funnel.proposed for funnel in funnels)]]
+        for reason in _reasons_of(funnels):
+            rows.append([f"− {reason}", *(f.rejected[reason] for f in funnels)])
+        rows.append(["**accepted**", *(funnel.accepted for funnel in funnels)])
+        rows.append(["wanted", *(funnel.wanted for funnel in funnels)])
         table = markdown_table(["file", *[path.name for path in self]], rows)
-        short = [_shortfall(funnel) for funnel in self.funnels if funnel.missing]
+        short = [_shortfall(funnel) for funnel in funnels if funnel.missing]
         return "\n".join([table, "", *short] if short else [table])
 
 

@@ -168,8 +168,8 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 # %% ../../nbs/testing/06_hub.ipynb #ca894811
-class _Handler(_Connection):
-    "What each request gets"
+class _Taking(_Connection):
+    "What is sent to the hub"
 
     def do_POST(self):
         "Repositories, uploads and commits"
@@ -197,6 +197,11 @@ class _Handler(_Connection):
         if body is not None:
             self.hub.blobs[self.path.rpartition("/")[2]] = body
             self.reply()
+
+
+# %% ../../nbs/testing/06_hub.ipynb #714a561f
+class _Handler(_Taking):
+    "What the hub is asked for"
 
     def do_GET(self):
         "What there is, and files"
