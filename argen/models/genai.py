@@ -14,9 +14,9 @@ from importlib import import_module
 from fastcore.basics import patch
 
 from ..errors import InputError
-from .gemini import GeminiChat, gemini_turns
+from .gemini import GeminiChat, asked_wait, gemini_turns
 from .messages import ModelOutput, system_apart
-from .remote import CallFailed, retry_after
+from .remote import CallFailed
 
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00009
@@ -146,16 +146,10 @@ def _count_tokens(self: GenAIChat, response, usage, body):
 
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00018
-def _wait(error) -> float | None:
-    "Seconds that an error of the service asks to wait"
-    headers = {}
-    if error.response is not None:
-        headers = {name.lower(): text for name, text in error.response.headers.items()}
-    details = error.details if isinstance(error.details, dict) else {}
-    for detail in details.get("error", details).get("details") or []:
-        if isinstance(detail, dict) and "retryDelay" in detail:
-            headers.setdefault("retry-after", str(detail["retryDelay"]).rstrip("s"))
-    return retry_after(headers)
+def _details(error) -> list:
+    "What the body of an error says besides its message"
+    body = error.details if isinstance(error.details, dict) else {}
+    return body.get("error", body).get("details") or []
 
 
 @patch
@@ -183,6 +177,5 @@ def _from_service(self: GenAIChat, error) -> CallFailed:
         response = error.response
         location = response.headers.get("location")
         return CallFailed.from_redirect(str(response.url), location)
-    return CallFailed.from_status(
-        int(error.code or 500), str(error.message), wait=_wait(error)
-    )
+    wait = asked_wait(error.response, _details(error))
+    return CallFailed.from_status(int(error.code or 500), str(error.message), wait=wait)

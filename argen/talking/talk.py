@@ -289,14 +289,14 @@ def _row(scenario):
 
 def _response_row(said):
     "A response as a part of a row"
-    found = {"model": said.name, "response": said.response.text}
-    if said.response.finish_reason is not None:
-        found["finish_reason"] = said.response.finish_reason
-    if said.response.error is not None:
-        found["error"] = said.response.error
-    if said.verdict is not None:
-        found["verdict"] = said.verdict.row()
-    return found
+    found = {
+        "model": said.name,
+        "response": said.response.text,
+        "finish_reason": said.response.finish_reason,
+        "error": said.response.error,
+        "verdict": said.verdict and said.verdict.row(),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 # %% ../../nbs/talking/00_talk.ipynb #907377cd
