@@ -10,13 +10,12 @@ __all__ = ["policy_from_row", "read_policy"]
 # %% ../nbs/core/10_policy_files.ipynb #d23266c9
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
 from fastcore.basics import patch
 
 from .errors import InputError, require
-from .files import user_path, write_text
+from .files import package_data, user_path, write_text
 from .policy import POLICIES, PUBLISHED, Policy
 from .records import PRINCIPLES, SCOPES, TIERS, VERDICT_FIELDS
 from .yaml_files import Maybe, number, one_of, read_yaml, share
@@ -116,7 +115,7 @@ def policy_text(
     "A policy as the text of a file"
     from jinja2 import Environment, StrictUndefined
 
-    source = Path(str(files("argen"))) / "data" / "policy.yaml.j2"
+    source = package_data("argen", "policy.yaml.j2")
     environment = Environment(
         trim_blocks=True,
         lstrip_blocks=True,

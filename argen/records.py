@@ -17,9 +17,7 @@ __all__ = [
     "Scores",
     "Transcript",
     "Verdict",
-    "content_hash",
     "read_scenarios",
-    "scenario_from_row",
 ]
 
 # %% ../nbs/core/03_records.ipynb #59fd99f3
@@ -263,8 +261,20 @@ VERDICT_FIELDS = {  # Principle → field → what its value may be
 }
 PRINCIPLES = tuple(VERDICT_FIELDS)
 
+# %% ../nbs/core/03_records.ipynb #f68c0561
+FIELD_KINDS = {  # Field → what its value may be
+    field: kind for kinds in VERDICT_FIELDS.values() for field, kind in kinds.items()
+}
+
 
 # %% ../nbs/core/03_records.ipynb #7f583a4d
+def kind_words(
+    kind: str | tuple,  # A value of `FIELD_KINDS`
+) -> str:  # Such as 'one of none, routine, urgent, emergency'
+    "What a field's value may be, in words"
+    return kind if isinstance(kind, str) else "one of " + ", ".join(kind)
+
+
 def field_problem(
     value,  # What a judge gave
     kind: str | tuple,  # As in `VERDICT_FIELDS`: one of two texts, or the allowed words
@@ -276,10 +286,7 @@ def field_problem(
         valid = type(value) is bool
     else:
         valid = value in kind
-    if valid:
-        return None
-    expected = kind if isinstance(kind, str) else f"one of {', '.join(kind)}"
-    return f"{value!r} is not {expected}"
+    return None if valid else f"{value!r} is not {kind_words(kind)}"
 
 
 # %% ../nbs/core/03_records.ipynb #e0bbe9c0

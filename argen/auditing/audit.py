@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 
-from fastcore.basics import chunked, patch
+from fastcore.basics import chunked, groupby, patch
 
 from ..errors import require
 from ..judge.contract import judge_name, judge_pairs
@@ -177,7 +179,7 @@ def _rate(name, outcomes):
     placebos = [outcome.placebo_held for outcome in outcomes]
     known = [held for held in placebos if held is not None]
     placebo = sum(known) / len(known) if known else None
-    rate = Rate(
+    return Rate(
         property=name,
         checks=len(outcomes),
         passed=sum(passed),
@@ -186,17 +188,15 @@ def _rate(name, outcomes):
         low=interval.low,
         high=interval.high,
         placebo=placebo,
-        state="unclear",
+        state=_state(interval) if placebo is None else _state_by_placebo(outcomes),
     )
-    state = _state(rate) if placebo is None else _state_by_placebo(outcomes)
-    return Rate(**(vars(rate) | {"state": state}))
 
 
-def _state(rate):
+def _state(interval):
     "Does a property without a placebo hold?"
-    if rate.high < REQUIRED:
+    if interval.high < REQUIRED:
         return "fails"
-    return "passes" if rate.low >= REQUIRED else "unclear"
+    return "passes" if interval.low >= REQUIRED else "unclear"
 
 
 # %% ../../nbs/auditing/02_audit.ipynb #4614c777
@@ -228,9 +228,7 @@ class Audit:
     @property
     def rates(self) -> dict[str, Rate]:
         "Property → how often it held"
-        by_property = {}
-        for outcome in self.outcomes:
-            by_property.setdefault(outcome.check.property, []).append(outcome)
+        by_property = groupby(self.outcomes, attrgetter("check.property"))
         return {name: _rate(name, some) for name, some in by_property.items()}
 
     @property
@@ -243,11 +241,9 @@ class Audit:
         property: str = "danger",  # Which property
     ) -> dict[str, Rate]:
         "Class of hazard → how often a property held"
-        classes = {}
-        for outcome in self.outcomes:
-            if outcome.check.property == property and outcome.check.hazard:
-                classes.setdefault(outcome.check.hazard, []).append(outcome)
-        return {name: _rate(name, some) for name, some in sorted(classes.items())}
+        meant = [o for o in self.outcomes if o.check.property == property]
+        classes = groupby(meant, attrgetter("check.hazard"))
+        return {name: _rate(name, classes[name]) for name in sorted(classes) if name}
 
     def __repr__(self):
         failed = [name for name, rate in self.rates.items() if rate.state == "fails"]
@@ -314,7 +310,7 @@ def _plan(judge, passes):
     if not isinstance(judge, LLMJudge) or judge.ledger.price is None:
         return Plan(judgements, None)
     cost = 0.0
-    for ask in (ask for asks in passes.values() for ask in asks):
+    for ask in chain.from_iterable(passes.values()):
         cost += judge.most_cost(ask.prompt, ask.text)
     return Plan(judgements, cost)
 
@@ -364,15 +360,8 @@ def audit(
 ) -> "Audit | None":  # `None` when `confirm` said no; `InputError` for bad input
     "Ask a judge about probes"
     judge = make_judge(judge, **settings)
-    about = "argen, audit half"
-    if probes is None:
-        probes = read_probes("audit")
-    else:
-        about, probes = _named_probes(probes)
-    names = QUICK if quick and properties is None else properties or tuple(PROPERTIES)
-    for name in names:
-        known = ", ".join(PROPERTIES)
-        require(name in PROPERTIES, f"`properties`: {name!r} is not one of {known}")
+    about, probes = _named_probes(probes)
+    names = _names(properties, quick)
     chosen = probes if per_class is None else _of_each_class(probes, per_class)
     if quick:
         chosen = _quick_choice(chosen, names)
@@ -398,8 +387,20 @@ def audit(
 
 
 # %% ../../nbs/auditing/02_audit.ipynb #b9ffe5f9
+def _names(properties, quick):
+    "Which properties are checked; `InputError` for an unknown one"
+    is_quick = quick and properties is None
+    names = QUICK if is_quick else properties or tuple(PROPERTIES)
+    for name in names:
+        known = ", ".join(PROPERTIES)
+        require(name in PROPERTIES, f"`properties`: {name!r} is not one of {known}")
+    return names
+
+
 def _named_probes(probes):
     "What probes are called, and the probes"
+    if probes is None:
+        return "argen, audit half", read_probes("audit")
     first = next(iter(probes), None)
     if isinstance(first, Probe):
         halves = sorted({probe.half for probe in probes})
@@ -412,13 +413,8 @@ def _usage(judge):
     "What a language model was asked"
     if not isinstance(judge, LLMJudge):
         return {}
-    usage = judge.usage
-    return {
-        "asked": usage.asked,
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "cost": usage.cost,
-    }
+    names = ("asked", "prompt_tokens", "completion_tokens", "cost")
+    return {name: getattr(judge.usage, name) for name in names}
 
 
 # %% ../../nbs/auditing/02_audit.ipynb #7778c8e8

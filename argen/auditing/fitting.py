@@ -12,10 +12,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from random import Random
 
+from ..files import package_data
 from ..offline.danger import grams
 from ..offline.reading import sentences
 from ..offline.tables import read_table
@@ -39,15 +38,10 @@ class Statement:
     weight: float = 1.0
 
 
-def _data(name):
-    "A folder or file of argen's"
-    return Path(str(files("argen.auditing"))) / "data" / name
-
-
 def _statements_in_context():
     "The statements of all contexts"
     found = []
-    for path in sorted(_data("statements").glob("*.yaml")):
+    for path in sorted(package_data("argen.auditing", "statements").glob("*.yaml")):
         groups = read_table(path, _SCHEMA).groups
         for context in groups["contexts"]:
             for kind in ("safe", "dangerous"):
@@ -83,7 +77,8 @@ def _of_probe(probe):
 
 def fitting_rows() -> list[Statement]:
     "All statements to fit on: of the fit half, in context, and courtesies"
-    courtesies = read_table(_data("courtesies.yaml"), {"courtesies": [str]}).groups
+    path = package_data("argen.auditing", "courtesies.yaml")
+    courtesies = read_table(path, {"courtesies": [str]}).groups
     dice = Random(0)
     found = _statements_in_context()
     for probe in read_probes("fit"):

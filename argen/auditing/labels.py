@@ -8,15 +8,15 @@ Docs: https://argen-dev.github.io/argen/auditing/labels.html.md"""
 __all__ = ["audit_labeler"]
 
 # %% ../../nbs/auditing/04_labels.ipynb #26c3fc64
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
-from operator import attrgetter
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import require
+from ..files import package_data
 from ..models.names import is_remote
 from ..offline.tables import read_table
 from ..records import SCOPES, TIERS, Scenario
@@ -25,7 +25,8 @@ from ..scenarios.processing import find_labelers
 from ..statistics.intervals import Estimate
 from ..statistics.rates import rate_interval
 from ..tables import markdown_table
-from .probes import HALVES, _one_of
+from ..yaml_files import one_of
+from .probes import HALVES
 
 
 # %% ../../nbs/auditing/04_labels.ipynb #601ec497
@@ -42,11 +43,11 @@ class LabeledPrompt:
 
 _SCHEMA = {
     "theme": str,
-    "half": _one_of(HALVES),
+    "half": one_of(HALVES),
     "prompts": [
         {
-            "tier": _one_of(tuple(TIERS)),
-            "scope": _one_of(tuple(SCOPES)),
+            "tier": one_of(tuple(TIERS)),
+            "scope": one_of(tuple(SCOPES)),
             "prompt": str,
         }
     ],
@@ -72,8 +73,7 @@ def read_label_file(
 
 def shipped_label_files() -> list[Path]:
     "The files with the labeled prompts of argen, one a theme"
-    folder = Path(str(files("argen.auditing"))) / "data" / "labels"
-    return sorted(folder.glob("*.yaml"))
+    return sorted(package_data("argen.auditing", "labels").glob("*.yaml"))
 
 
 def read_labeled_prompts(
@@ -91,12 +91,9 @@ def read_labeled_prompts(
 
 
 # %% ../../nbs/auditing/04_labels.ipynb #bb821b9c
-_URGENCY = {tier: -place for place, tier in enumerate(TIERS)}  # A is the highest
-
-
 @dataclass(frozen=True)
 class LabeledAs:
-    "What a labeler said of a prompt"
+    "What a labeler said of a prompt; tiers are in the order of their letters"
 
     prompt: LabeledPrompt
     tier: str | None  # `None`: unlabeled
@@ -105,16 +102,12 @@ class LabeledAs:
     @property
     def is_less_urgent(self) -> bool:
         "Is the label less urgent than the truth?"
-        if self.tier is None:
-            return False
-        return _URGENCY[self.tier] < _URGENCY[self.prompt.tier]
+        return self.tier is not None and self.tier > self.prompt.tier
 
     @property
     def is_more_urgent(self) -> bool:
         "Is the label more urgent than the truth?"
-        if self.tier is None:
-            return False
-        return _URGENCY[self.tier] > _URGENCY[self.prompt.tier]
+        return self.tier is not None and self.tier < self.prompt.tier
 
 
 # %% ../../nbs/auditing/04_labels.ipynb #2ca115ff
@@ -205,29 +198,32 @@ class LabelAudit:
         import pandas as pd
 
         names = list(TIERS if kind == "tier" else SCOPES)
-        label = attrgetter(kind)
-        pairs = Counter(
-            (label(row.prompt), label(row) or _NONE) for row in self.of_half(half)
-        )
-        columns = {o: [pairs[true, o] for true in names] for o in [*names, _NONE]}
-        table = pd.DataFrame(columns, index=names)
-        return table.rename_axis(index="true", columns="given")
+        rows = self.of_half(half)
+        true = pd.Series([getattr(row.prompt, kind) for row in rows], name="true")
+        given = pd.Series([getattr(row, kind) or _NONE for row in rows], name="given")
+        counts = pd.crosstab(true, given)
+        return counts.reindex(index=names, columns=[*names, _NONE], fill_value=0)
 
-    def missed_targets(
-        self,
-        half: str | None = "audit",  # 'fit' or 'audit'; `None` for both
-    ) -> list[str]:  # A sentence for each; empty where all are met
-        "Targets that the labeler does not meet"
-        rates = self.rates(half)
-        missed = []
-        for name, target in TARGETS.items():
-            rate = rates[name].mean
-            if rate is not None and not target.is_met(rate):
-                missed.append(f"{name} is {rate:.0%}, wanted {target}")
-        return missed
 
-    def _repr_markdown_(self):
-        return label_report(self)
+# %% ../../nbs/auditing/04_labels.ipynb #bc68e026
+@patch
+def missed_targets(
+    self: LabelAudit,
+    half: str | None = "audit",  # 'fit' or 'audit'; `None` for both
+) -> list[str]:  # A sentence for each; empty where all are met
+    "Targets that the labeler does not meet"
+    rates = self.rates(half)
+    missed = []
+    for name, target in TARGETS.items():
+        rate = rates[name].mean
+        if rate is not None and not target.is_met(rate):
+            missed.append(f"{name} is {rate:.0%}, wanted {target}")
+    return missed
+
+
+@patch
+def _repr_markdown_(self: LabelAudit):
+    return label_report(self)
 
 
 # %% ../../nbs/auditing/04_labels.ipynb #3e3d9204

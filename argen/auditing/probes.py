@@ -10,13 +10,14 @@ __all__ = ["read_probes"]
 # %% ../../nbs/auditing/00_probes.ipynb #3dc5c286
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from ..errors import InputError, require
+from ..files import package_data
 from ..offline.tables import Maybe, read_table
 from ..records import SCOPES, TIERS
 from ..tables import escape_markdown
+from ..yaml_files import one_of
 
 
 # %% ../../nbs/auditing/00_probes.ipynb #5f06a59e
@@ -75,22 +76,9 @@ STYLES = ("terse", "warm", "formal", "list", "rambling", "slang")
 LEVELS = ("plain", "subtle")
 HALVES = ("fit", "audit")
 
-
-def _one_of(words):
-    "Reads one of these words"
-
-    def read(text):
-        "The text, if it is one of the words"
-        if text not in words:
-            raise ValueError(f"{text!r} is not one of {', '.join(words)}")
-        return text
-
-    return read
-
-
 # %% ../../nbs/auditing/00_probes.ipynb #16493d07
 _DANGEROUS = {
-    "level": _one_of(LEVELS),
+    "level": one_of(LEVELS),
     "text": str,
     "unsafe": str,
     "why": str,
@@ -99,14 +87,14 @@ _DANGEROUS = {
 _SCHEMA = {
     "class": str,
     "about": str,
-    "half": _one_of(HALVES),
+    "half": one_of(HALVES),
     "probes": [
         {
             "id": str,
             "theme": str,
-            "tier": _one_of(tuple(TIERS)),
-            "scope": _one_of(tuple(SCOPES)),
-            "style": _one_of(STYLES),
+            "tier": one_of(tuple(TIERS)),
+            "scope": one_of(tuple(SCOPES)),
+            "style": one_of(STYLES),
             "prompt": str,
             "good": str,
             "terse": str,
@@ -153,8 +141,7 @@ def read_probe_file(
 
 def shipped_files() -> list[Path]:
     "The files with the probes of argen"
-    folder = Path(str(files("argen.auditing"))) / "data" / "probes"
-    return sorted(folder.glob("*.yaml"))
+    return sorted(package_data("argen.auditing", "probes").glob("*.yaml"))
 
 
 # %% ../../nbs/auditing/00_probes.ipynb #5f25305f

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from ..records import SCOPES, TIERS, VERDICT_FIELDS, Response, Scenario, Verdict
+from ..records import FIELD_KINDS, SCOPES, TIERS, Response, Scenario, Verdict
 from ..statistics.intervals import MIN_SCENARIOS
 
 
@@ -33,24 +33,20 @@ _SCORE = _Measure("Spearman", "interval")
 _ORDER = _Measure("weighted kappa", "ordinal")
 _FLAG = _Measure("kappa", "nominal")
 
-_FIELDS = {
-    field: kind for kinds in VERDICT_FIELDS.values() for field, kind in kinds.items()
-}
-
 
 def _measure(field) -> _Measure:
     "What fits a field of a verdict"
     if field.endswith("_score"):
         return _SCORE
-    return _ORDER if isinstance(_FIELDS[field], tuple) else _FLAG
+    return _ORDER if isinstance(FIELD_KINDS[field], tuple) else _FLAG
 
 
 # %% ../../nbs/judge/06_agreement.ipynb #b3835c76
 def _numbers(verdicts) -> pd.DataFrame:
     "Verdicts as numbers: a column for each field; `ValueError` for an unknown word"
     rows = [v if isinstance(v, Mapping) else v.row() for v in verdicts]
-    frame = pd.DataFrame(rows).reindex(columns=list(_FIELDS))
-    for field, kind in _FIELDS.items():
+    frame = pd.DataFrame(rows).reindex(columns=list(FIELD_KINDS))
+    for field, kind in FIELD_KINDS.items():
         if isinstance(kind, tuple):
             frame[field] = frame[field].map(kind.index, na_action="ignore")
     return frame.astype(float)
@@ -73,7 +69,7 @@ def _kappa(field, x, y) -> float | None:
     from sklearn.metrics import cohen_kappa_score
 
     ordered = _measure(field) is _ORDER
-    labels = list(range(len(_FIELDS[field]) if ordered else 2))
+    labels = list(range(len(FIELD_KINDS[field]) if ordered else 2))
     weights = "quadratic" if ordered else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 0/0 where both always say the same word
@@ -276,7 +272,7 @@ def judge_card(
     prompts = [scenario.transcript for scenario, _ in pairs]
     lengths = np.array([len(response.text) for _, response in pairs], float)
     own, their = _numbers(verdicts), _numbers(others)
-    ratings = [_Ratings(f, own[f].to_numpy(), their[f].to_numpy()) for f in _FIELDS]
+    ratings = [_Ratings(f, own[f].to_numpy(), their[f].to_numpy()) for f in FIELD_KINDS]
     rows = []
     for one in ratings:
         interval = _interval(one.agreement, prompts, n_resamples, seed)

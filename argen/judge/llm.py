@@ -14,7 +14,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import count
 from pathlib import Path
 
@@ -130,18 +130,14 @@ def add(
     part: JudgeUsage,  # Another count; its cost counts where there is a price
 ):
     "Add another count to this one"
-    self.judged += part.judged
-    self.from_store += part.from_store
-    self.asked += part.asked
-    self.asked_again += part.asked_again
-    self.attempts += part.attempts
-    self.prompt_tokens += part.prompt_tokens
-    self.completion_tokens += part.completion_tokens
-    self.reasoning_tokens += part.reasoning_tokens
-    self.cached_tokens += part.cached_tokens
+    for name in _COUNTS:
+        setattr(self, name, getattr(self, name) + getattr(part, name))
     if self.cost is not None:
         self.cost += part.cost or 0.0
     self.missing = dict(Counter(self.missing) + Counter(part.missing))
+
+
+_COUNTS = [item.name for item in fields(JudgeUsage) if item.type is int]
 
 
 # %% ../../nbs/judge/04_llm.ipynb #dry00602
@@ -570,10 +566,9 @@ def _take(self: LLMJudge, job, reply, again):
     asked = getattr(reply, "attempts", 1) > 0
     cost = self._cost(job, reply)
     part = JudgeUsage(asked=int(asked), asked_again=int(asked and again), cost=cost)
-    part.prompt_tokens = reply.prompt_tokens or 0
-    part.completion_tokens = reply.completion_tokens or 0
-    part.reasoning_tokens = reply.reasoning_tokens or 0
-    part.cached_tokens = getattr(reply, "cached_tokens", None) or 0
+    for name in ("prompt", "completion", "reasoning", "cached"):
+        count = getattr(reply, f"{name}_tokens", None) or 0
+        setattr(part, f"{name}_tokens", count)
     part.attempts = getattr(reply, "attempts", 1)
     self.usage.add(part)
     self.budget.settle(job.worst, cost or 0.0, asked)

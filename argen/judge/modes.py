@@ -20,19 +20,13 @@ from fastcore.basics import patch
 from ..errors import InputError
 from ..policy import PUBLISHED, Policy, score
 from ..policy_files import as_policy
-from ..records import PRINCIPLES, VERDICT_FIELDS, Response, Scenario
+from ..records import FIELD_KINDS, SCORES, Response, Scenario
 from ..tables import markdown_table
 from .contract import judge_pairs
 from .judges import make_judge
 
 # %% ../../nbs/judge/07_modes.ipynb #85a50feb
-_COMPARED = ("combined", *PRINCIPLES)  # Scores
-_SUBSCORES = [
-    field
-    for kinds in VERDICT_FIELDS.values()
-    for field in kinds
-    if field.endswith("_score")
-]
+_SUBSCORES = [field for field in FIELD_KINDS if field.endswith("_score")]
 
 
 @dataclass(frozen=True)
@@ -88,9 +82,9 @@ def plot(self: ModeComparison):
     what = (
         f"Scores of the same responses by {self.judge}, in batches against one by one"
     )
-    drawing = figure(3 * len(_COMPARED), 3, f"{what}: {self.words}")
-    axes = drawing.subplots(1, len(_COMPARED), sharex=True, sharey=True)
-    for ax, name in zip(axes, _COMPARED):
+    drawing = figure(3 * len(SCORES), 3, f"{what}: {self.words}")
+    axes = drawing.subplots(1, len(SCORES), sharex=True, sharey=True)
+    for ax, name in zip(axes, SCORES):
         individual = self.values[f"{name}_individual"]
         batch = self.values[f"{name}_batch"]
         ax.plot([0, 1], [0, 1], color="#adb5bd", lw=1)
@@ -162,8 +156,8 @@ def _scored(pairs, verdicts, policy) -> pd.DataFrame:
     for (scenario, _), verdict in zip(pairs, verdicts):
         scores = score(verdict, scenario.tier, scenario.scope, policy)
         subscores = [getattr(verdict, name) for name in _SUBSCORES]
-        rows.append([getattr(scores, name) for name in _COMPARED] + subscores)
-    return pd.DataFrame(rows, columns=[*_COMPARED, *_SUBSCORES], dtype=float)
+        rows.append([getattr(scores, name) for name in SCORES] + subscores)
+    return pd.DataFrame(rows, columns=[*SCORES, *_SUBSCORES], dtype=float)
 
 
 def _mode_row(mode, seconds, usage, verdicts) -> dict:

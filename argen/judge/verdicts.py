@@ -12,9 +12,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from argen.records import (
+    FIELD_KINDS,
+    PRINCIPLES,
+    VERDICT_FIELDS,
+    field_problem,
+    kind_words,
+)
+
 from ..models.structured import read_json
-from ..records import PRINCIPLES, VERDICT_FIELDS, field_problem
-from .prompt import kind_words
+from ..tables import whole_characters
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #59eb8266
@@ -58,16 +65,13 @@ def _quoted(value) -> str:
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #02f9e95f
-_FIELD_NAMES = {field for kinds in VERDICT_FIELDS.values() for field in kinds}
-
-
 def _verdict_objects(value) -> Iterator[dict]:
     "The objects in a JSON value that hold fields of a verdict, however deep they are"
     waiting = [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if _FIELD_NAMES & value.keys():
+            if FIELD_KINDS.keys() & value.keys():
                 yield value
                 continue
             value = list(value.values())
@@ -89,12 +93,16 @@ def _fields_given(objects, item, principle) -> list[dict]:
 
 
 # %% ../../nbs/judge/02_verdicts.ipynb #6e91f1fd
-def _why_absent(reply, objects):
-    "Why an item has no verdict in `reply`"
+def why_absent(
+    reply: str,
+    objects: Sequence[dict],  # That were found in it
+    what: str = "item",  # What was asked about
+) -> str:  # The kind of the reason first
+    "Why there is no verdict in a reply"
     if not reply.strip():
         return "empty: the reply is blank"
     if objects:
-        return "absent: no verdict on this item in the reply"
+        return f"absent: no verdict on this {what} in the reply"
     return "malformed: no complete verdict in the reply"
 
 
@@ -108,8 +116,7 @@ def _read_principle(given, principle, otherwise):
     fields = dict(given[0])
     reasoning = fields.pop("reasoning", None)
     if isinstance(reasoning, str):
-        # Half a character (a lone surrogate) can't be stored
-        fields["reasoning"] = reasoning.encode("utf-8", "replace").decode()
+        fields["reasoning"] = whole_characters(reasoning)
     return PrincipleVerdict.checked(principle, fields)
 
 
@@ -122,7 +129,7 @@ def read_verdicts(
     objects = []
     for value in read_json(reply):
         objects += _verdict_objects(value)
-    otherwise = _why_absent(reply, objects)
+    otherwise = why_absent(reply, objects)
     verdicts = {}
     for item in items:
         verdicts[item] = {

@@ -91,25 +91,28 @@ class _Form:
         "Place of the reasons among the questions"
         return len(self.questions) - 1
 
-    def _watch(self):
-        "Act on what the widgets say"
-        for place, buttons in enumerate(self.buttons):
-            buttons.observe(lambda _, place=place: self.answer(place), "value")
-        self.keys.observe(lambda _: self.take_keys(self.keys.value), "value")
-        self.comment.observe(lambda _: self.say(), "value")
-        self.back.on_click(lambda _: self.go(-1))
-        self.next.on_click(lambda _: self.go(1))
 
-    def widget(self) -> widgets.Widget:
-        "All of it, in one column"
-        asked = [
-            part
-            for pair in zip(self.titles, self.buttons, strict=True)
-            for part in pair
-        ]
-        moves = widgets.HBox([self.back, self.next])
-        head = [self.status, self.notice, self.texts, self.keys]
-        return widgets.VBox([*head, *asked, self.comment, moves])
+# %% ../../nbs/jupyter/02_label_widget.ipynb #859b3309
+@patch
+def _watch(self: _Form):
+    "Act on what the widgets say"
+    for place, buttons in enumerate(self.buttons):
+        buttons.observe(lambda _, place=place: self.answer(place), "value")
+    self.keys.observe(lambda _: self.take_keys(self.keys.value), "value")
+    self.comment.observe(lambda _: self.say(), "value")
+    self.back.on_click(lambda _: self.go(-1))
+    self.next.on_click(lambda _: self.go(1))
+
+
+@patch
+def widget(self: _Form) -> widgets.Widget:
+    "All of it, in one column"
+    asked = [
+        part for pair in zip(self.titles, self.buttons, strict=True) for part in pair
+    ]
+    moves = widgets.HBox([self.back, self.next])
+    head = [self.status, self.notice, self.texts, self.keys]
+    return widgets.VBox([*head, *asked, self.comment, moves])
 
 
 # %% ../../nbs/jupyter/02_label_widget.ipynb #787f1438

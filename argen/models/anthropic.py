@@ -10,57 +10,32 @@ __all__ = ["AnthropicChat"]
 # %% ../../nbs/models/06c_anthropic.ipynb #ant00006
 from fastcore.basics import patch
 
-from .messages import ModelOutput
-from .openai import meaning, service_words
+from .messages import ModelOutput, system_apart
+from .openai import SDKChat, service_words
 from .reasoning import with_reasoning_apart
-from .remote import CallFailed, RemoteChat
+from .remote import CallFailed
 
 
 # %% ../../nbs/models/06c_anthropic.ipynb #ant00009
-class AnthropicChat(RemoteChat):
+class AnthropicChat(SDKChat):
     "A Claude model, through `anthropic`"
 
     library = "anthropic"
+    client = "Anthropic"
     keys = ("ANTHROPIC_API_KEY",)
     address = "ANTHROPIC_BASE_URL"
     home = "https://api.anthropic.com"
-
-    def open_client(self):
-        "The SDK's asynchronous client"
-        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
-
-        return AsyncAnthropic(
-            api_key=self._key,
-            base_url=self.base_url or self.home,
-            max_retries=0,
-            http_client=DefaultAsyncHttpxClient(
-                follow_redirects=False, event_hooks={"response": [self.read_limited]}
-            ),
-        )
-
-    async def close_client(self, client):
-        "Close the client's connections"
-        await client.close()
-
-    async def list_models(self) -> list[str]:
-        "Names of the service's models"
-        return [model.id async for model in self._client.models.list()]
-
-    def explain(self, error: Exception) -> CallFailed:
-        "The meaning of an exception of the SDK"
-        import anthropic
-
-        return meaning(anthropic, error, self)
+    refusals = ("BadRequestError",)
 
 
 # %% ../../nbs/models/06c_anthropic.ipynb #ant00011
-def _system(messages):
-    "The system prompt, as a part that the service may cache"
-    texts = [m["content"] for m in messages if m["role"] == "system"]
-    if not texts:
-        return {}
-    part = {"type": "text", "text": "\n\n".join(texts)}
-    return {"system": [part | {"cache_control": {"type": "ephemeral"}}]}
+def _messages(messages):
+    "Turns, and the system prompt as a part that the service may cache"
+    system, turns = system_apart(messages)
+    if not system:
+        return {"messages": turns}
+    part = {"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}
+    return {"messages": turns, "system": [part]}
 
 
 @patch
@@ -114,28 +89,11 @@ def _refused_setting(self: AnthropicChat, error, sent) -> str | None:
 
 # %% ../../nbs/models/06c_anthropic.ipynb #ant00013
 @patch
-async def ask(self: AnthropicChat, messages, schema, seconds) -> ModelOutput:
-    "Ask once, and again without what the model turns out not to take"
-    from anthropic import BadRequestError
-
-    turns = [message for message in messages if message["role"] != "system"]
-    while True:
-        sent = self._settings(schema)
-        try:
-            message = await self._client.messages.create(
-                model=self.model,
-                messages=turns,
-                timeout=seconds,
-                **_system(messages),
-                **sent,
-            )
-        except BadRequestError as error:
-            refused = self._refused_setting(error, sent)
-            if refused is None:
-                raise
-            self.unsupported.add(refused)
-        else:
-            return self._read(message, sent)
+async def _send(self: AnthropicChat, messages, sent, seconds):
+    "One request; the SDK's object"
+    return await self._client.messages.create(
+        model=self.model, timeout=seconds, **_messages(messages), **sent
+    )
 
 
 # %% ../../nbs/models/06c_anthropic.ipynb #ant00015

@@ -16,7 +16,7 @@ import threading
 from fastcore.basics import patch
 
 from ..errors import InputError
-from .messages import ModelOutput
+from .messages import ModelOutput, system_apart
 from .reasoning import with_reasoning_apart
 from .remote import CallFailed, RemoteChat, retry_after
 
@@ -109,24 +109,29 @@ class GeminiChat(RemoteChat):
         "Close the client's connections"
         client.transport.close()
 
-    def check_reasoning(self):
-        "`InputError`: the library has no settings for thinking"
-        if self.reasoning_effort is not None:
-            raise InputError(
-                f"`reasoning_effort={self.reasoning_effort!r}`: google-generativeai "
-                "has no settings for thinking; run `pip install 'argen[genai]'`"
-            )
 
-    async def list_models(self) -> list[str]:
-        "Names of the service's models"
-        from google.ai.generativelanguage import ModelServiceClient
+# %% ../../nbs/models/06_gemini.ipynb #d6f881cc
+@patch
+def check_reasoning(self: GeminiChat):
+    "`InputError`: the library has no settings for thinking"
+    if self.reasoning_effort is not None:
+        raise InputError(
+            f"`reasoning_effort={self.reasoning_effort!r}`: google-generativeai "
+            "has no settings for thinking; run `pip install 'argen[genai]'`"
+        )
 
-        def names():
-            "Ask page after page"
-            with self._connect(ModelServiceClient) as client:
-                return [m.name.removeprefix("models/") for m in client.list_models()]
 
-        return await _in_thread(names)
+@patch
+async def list_models(self: GeminiChat) -> list[str]:
+    "Names of the service's models"
+    from google.ai.generativelanguage import ModelServiceClient
+
+    def names():
+        "Ask page after page"
+        with self._connect(ModelServiceClient) as client:
+            return [m.name.removeprefix("models/") for m in client.list_models()]
+
+    return await _in_thread(names)
 
 
 # %% ../../nbs/models/06_gemini.ipynb #a3ea4a15
@@ -143,10 +148,13 @@ def gemini_schema(schema):
 
 
 # %% ../../nbs/models/06_gemini.ipynb #a3f4c4eb
-def _gemini_turn(message):
-    "A message in Gemini's form"
-    role = "model" if message["role"] == "assistant" else "user"
-    return {"role": role, "parts": [message["content"]]}
+def gemini_turns(turns):
+    "Turns in Gemini's form"
+    contents = []
+    for turn in turns:
+        role = "model" if turn["role"] == "assistant" else "user"
+        contents.append({"role": role, "parts": [{"text": turn["content"]}]})
+    return contents
 
 
 @patch
@@ -154,15 +162,14 @@ def _sender(self: GeminiChat, messages, settings, seconds):
     "A function that sends one request and waits for its response"
     from google.generativeai import GenerativeModel
 
-    system = [m["content"] for m in messages if m["role"] == "system"]
-    model = GenerativeModel(self.model, system_instruction="\n\n".join(system) or None)
+    system, turns = system_apart(messages)
+    model = GenerativeModel(self.model, system_instruction=system or None)
     model._client = self._client
-    turns = [_gemini_turn(m) for m in messages if m["role"] != "system"]
 
     def send():
         "The library's response, and the JSON that it was made of"
         content = model.generate_content(
-            turns,
+            gemini_turns(turns),
             generation_config=settings,
             request_options={"timeout": seconds, "retry": None},
         )
@@ -204,7 +211,7 @@ async def ask(self: GeminiChat, messages, schema, seconds) -> ModelOutput:
 
 
 # %% ../../nbs/models/06_gemini.ipynb #f69efbb5
-BLOCKED = (
+_BLOCKED = (
     "SAFETY",
     "RECITATION",
     "BLOCKLIST",
@@ -213,32 +220,50 @@ BLOCKED = (
     "IMAGE_SAFETY",
     "LANGUAGE",
 )
-FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "FINISH_REASON_UNSPECIFIED": None}
+_FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "FINISH_REASON_UNSPECIFIED": None}
 
 
 @patch
-def _read_candidate(self: GeminiChat, candidate, flags) -> ModelOutput:
-    "Text, thoughts and end of one candidate; `flags` say which parts are thoughts"
-    reason = getattr(candidate.finish_reason, "name", "OTHER")
+def _text_and_thoughts(self: GeminiChat, candidate, body) -> tuple[str, str]:
+    "What a candidate says, and what was thought before it; `body` tells them apart"
     texts, thoughts = [], []
+    flags = _thought_flags(body)
     for part, is_thought in zip(candidate.content.parts, flags, strict=True):
         (thoughts if is_thought else texts).append(part.text)
-    text = self.clean_text("".join(texts))
-    reasoning = self.clean_text("".join(thoughts)).strip() or None
-    if not text and reason in BLOCKED:
+    return "".join(texts), "".join(thoughts).strip()
+
+
+@patch
+def _read_candidate(self: GeminiChat, candidate, body) -> ModelOutput:
+    "Text, thoughts and end of one candidate"
+    reason = getattr(candidate.finish_reason, "name", "OTHER")
+    text, thoughts = self._text_and_thoughts(candidate, body)
+    if not text and reason in _BLOCKED:
         return ModelOutput("", "refusal", error=f"refused: {reason}")
-    other = "content_filter" if reason in BLOCKED else reason.lower()
-    return ModelOutput(text, FINISH.get(reason, other), reasoning=reasoning)
+    other = "content_filter" if reason in _BLOCKED else reason.lower()
+    response = ModelOutput(self.clean_text(text), _FINISH.get(reason, other))
+    response.reasoning = self.clean_text(thoughts) or None
+    return response
 
 
 # %% ../../nbs/models/06_gemini.ipynb #5c333771
 @patch
-def _read(self: GeminiChat, content, body) -> ModelOutput:
+def _count_tokens(self: GeminiChat, response, usage, body):
+    "Note how long the request and the response are"
+    response.prompt_tokens = usage.prompt_token_count
+    response.completion_tokens = max(
+        usage.candidates_token_count,
+        usage.total_token_count - usage.prompt_token_count,
+    )
+    response.reasoning_tokens = _thought_tokens(body)
+
+
+@patch
+def _read(self: GeminiChat, content, body=None) -> ModelOutput:
     "From the library's object to a response; raises `CallFailed` without candidates"
-    block = content.prompt_feedback.block_reason
+    block = content.prompt_feedback and content.prompt_feedback.block_reason
     if content.candidates:
-        flags = _thought_flags(body)
-        response = self._read_candidate(content.candidates[0], flags)
+        response = self._read_candidate(content.candidates[0], body)
     elif block:
         name = getattr(block, "name", block)
         error = f"refused: the prompt was blocked ({name})"
@@ -246,13 +271,8 @@ def _read(self: GeminiChat, content, body) -> ModelOutput:
     else:
         raise CallFailed("a response without candidates")
     usage = content.usage_metadata
-    if usage.total_token_count:
-        response.prompt_tokens = usage.prompt_token_count
-        response.completion_tokens = max(
-            usage.candidates_token_count,
-            usage.total_token_count - usage.prompt_token_count,
-        )
-        response.reasoning_tokens = _thought_tokens(body)
+    if usage and usage.total_token_count:
+        self._count_tokens(response, usage, body)
     response.model = self.name
     response.answered_by = self.other_model(content.model_version)
     response.sampling = dict(self.sampling)
@@ -270,21 +290,27 @@ def _never_sent(error):
     return refused or isinstance(error, ConnectTimeout)
 
 
+def asked_wait(response, details) -> float | None:
+    "Seconds that an error of the service asks to wait, in its headers or its body"
+    headers = {}
+    if response is not None:
+        headers = {name.lower(): text for name, text in response.headers.items()}
+    for detail in details:
+        if isinstance(detail, dict) and "retryDelay" in detail:
+            headers.setdefault("retry-after", str(detail["retryDelay"]).rstrip("s"))
+    return retry_after(headers)
+
+
 def _from_service(error) -> CallFailed:
     "The meaning of an error that the service reports"
     info = {}
     for detail in error.details:
         if isinstance(detail, dict):
             info |= detail
-    headers = {}
-    if error.response is not None:
-        headers = dict(error.response.headers.lower_items())
-    if "retryDelay" in info:
-        headers.setdefault("retry-after", str(info["retryDelay"]).rstrip("s"))
     return CallFailed.from_status(
         int(error.code or 500),
         re.sub(r"^[A-Z]+ http\S+: ", "", error.message),
-        wait=retry_after(headers),
+        wait=asked_wait(error.response, error.details),
         code=info.get("reason", ""),
     )
 

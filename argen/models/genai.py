@@ -14,10 +14,9 @@ from importlib import import_module
 from fastcore.basics import patch
 
 from ..errors import InputError
-from .gemini import BLOCKED, FINISH, GeminiChat
-from .messages import ModelOutput
-from .reasoning import with_reasoning_apart
-from .remote import CallFailed, retry_after
+from .gemini import GeminiChat, asked_wait, gemini_turns
+from .messages import ModelOutput, system_apart
+from .remote import CallFailed
 
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00009
@@ -101,28 +100,21 @@ def check_reasoning(self: GenAIChat):
 
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00015
-def _turn(message):
-    "A message in Gemini's form"
-    role = "model" if message["role"] == "assistant" else "user"
-    return {"role": role, "parts": [{"text": message["content"]}]}
-
-
 @patch
 async def ask(self: GenAIChat, messages, schema, seconds) -> ModelOutput:
     "Ask once, and again without what the model turns out not to take"
     from google.genai.errors import ClientError
     from google.genai.types import GenerateContentConfig
 
-    system = [m["content"] for m in messages if m["role"] == "system"]
-    turns = [_turn(message) for message in messages if message["role"] != "system"]
+    system, turns = system_apart(messages)
     while True:
         settings = self._settings(schema) | self._thinking()
-        settings["system_instruction"] = "\n\n".join(system) or None
+        settings["system_instruction"] = system or None
         settings["http_options"] = {"timeout": max(1, int(1000 * seconds))}
         try:
             content = await self._client.aio.models.generate_content(
                 model=self.model,
-                contents=turns,
+                contents=gemini_turns(turns),
                 config=GenerateContentConfig(**settings),
             )
         except ClientError as error:
@@ -136,56 +128,28 @@ async def ask(self: GenAIChat, messages, schema, seconds) -> ModelOutput:
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00016
 @patch
-def _read_candidate(self: GenAIChat, candidate) -> ModelOutput:
-    "Text, thoughts and end of one candidate"
-    reason = getattr(candidate.finish_reason, "name", "OTHER")
+def _text_and_thoughts(self: GenAIChat, candidate, body) -> tuple[str, str]:
+    "What a candidate says, and what was thought before it"
     parts = (candidate.content and candidate.content.parts) or []
     text = "".join(part.text or "" for part in parts if not part.thought)
     thoughts = "".join(part.text or "" for part in parts if part.thought)
-    if not text and reason in BLOCKED:
-        return ModelOutput("", "refusal", error=f"refused: {reason}")
-    other = "content_filter" if reason in BLOCKED else reason.lower()
-    response = ModelOutput(self.clean_text(text), FINISH.get(reason, other))
-    response.reasoning = self.clean_text(thoughts) or None
-    return response
+    return text, thoughts
 
 
-# %% ../../nbs/models/06b_genai.ipynb #gna00017
 @patch
-def _read(self: GenAIChat, content) -> ModelOutput:
-    "From the library's object to a response; raises `CallFailed` without candidates"
-    block = content.prompt_feedback and content.prompt_feedback.block_reason
-    if content.candidates:
-        response = self._read_candidate(content.candidates[0])
-    elif block:
-        name = getattr(block, "name", block)
-        error = f"refused: the prompt was blocked ({name})"
-        response = ModelOutput("", "refusal", error=error)
-    else:
-        raise CallFailed("a response without candidates")
-    usage = content.usage_metadata
-    if usage and usage.total_token_count:
-        response.prompt_tokens = usage.prompt_token_count or 0
-        response.completion_tokens = usage.total_token_count - response.prompt_tokens
-        response.reasoning_tokens = usage.thoughts_token_count
-        response.cached_tokens = usage.cached_content_token_count
-    response.model = self.name
-    response.answered_by = self.other_model(content.model_version)
-    response.sampling = dict(self.sampling)
-    return with_reasoning_apart(response)
+def _count_tokens(self: GenAIChat, response, usage, body):
+    "Note how long the request and the response are"
+    response.prompt_tokens = usage.prompt_token_count or 0
+    response.completion_tokens = usage.total_token_count - response.prompt_tokens
+    response.reasoning_tokens = usage.thoughts_token_count
+    response.cached_tokens = usage.cached_content_token_count
 
 
 # %% ../../nbs/models/06b_genai.ipynb #gna00018
-def _wait(error) -> float | None:
-    "Seconds that an error of the service asks to wait"
-    headers = {}
-    if error.response is not None:
-        headers = {name.lower(): text for name, text in error.response.headers.items()}
-    details = error.details if isinstance(error.details, dict) else {}
-    for detail in details.get("error", details).get("details") or []:
-        if isinstance(detail, dict) and "retryDelay" in detail:
-            headers.setdefault("retry-after", str(detail["retryDelay"]).rstrip("s"))
-    return retry_after(headers)
+def _details(error) -> list:
+    "What the body of an error says besides its message"
+    body = error.details if isinstance(error.details, dict) else {}
+    return body.get("error", body).get("details") or []
 
 
 @patch
@@ -213,6 +177,5 @@ def _from_service(self: GenAIChat, error) -> CallFailed:
         response = error.response
         location = response.headers.get("location")
         return CallFailed.from_redirect(str(response.url), location)
-    return CallFailed.from_status(
-        int(error.code or 500), str(error.message), wait=_wait(error)
-    )
+    wait = asked_wait(error.response, _details(error))
+    return CallFailed.from_status(int(error.code or 500), str(error.message), wait=wait)

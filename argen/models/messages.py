@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/models/02_messages.ipynb #ad0dc5be
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import InputError
 from ..records import Response
@@ -45,6 +46,23 @@ def conversation(
         instructions = f"{instructions}\n\n{turns[0]['content']}"
         turns = turns[1:]
     return [{"role": "system", "content": instructions}, *turns]
+
+
+# %% ../../nbs/models/02_messages.ipynb #3bb9aeca
+class MessagesApart(NamedTuple):
+    "Messages of a conversation by who speaks"
+
+    system: str  # '' when the system says nothing
+    turns: list[dict]  # All others, in order
+
+
+def system_apart(
+    messages: list[dict],  # Each with `role` and `content`
+) -> MessagesApart:
+    "What the system says, and the turns of the others"
+    said = [turn["content"] for turn in messages if turn["role"] == "system"]
+    turns = [turn for turn in messages if turn["role"] != "system"]
+    return MessagesApart("\n\n".join(said), turns)
 
 
 # %% ../../nbs/models/02_messages.ipynb #0c8a253a

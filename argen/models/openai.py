@@ -10,6 +10,7 @@ __all__ = ["OpenAIChat"]
 # %% ../../nbs/models/05_openai.ipynb #9b0b8204
 import re
 import warnings
+from importlib import import_module
 
 from fastcore.basics import patch
 
@@ -19,26 +20,35 @@ from .remote import CallFailed, RemoteChat, retry_after
 
 
 # %% ../../nbs/models/05_openai.ipynb #608c0062
-class OpenAIChat(RemoteChat):
-    "A model behind OpenAI's wire format: OpenAI, vLLM, Ollama, llama.cpp, …"
+class SDKChat(RemoteChat):
+    "A model behind a library that was made with the same generator as OpenAI's"
 
-    library = "openai"
-    keys = ("OPENAI_API_KEY",)
-    address = "OPENAI_BASE_URL"
-    home = "https://api.openai.com/v1"
+    client = ""  # The library's class of clients; that of asynchronous ones is Async…
+    refusals = ()  # Its exceptions that may be about a setting
 
-    def open_client(self):
-        "The SDK's asynchronous client"
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    @property
+    def sdk(self):
+        "The library"
+        return import_module(self.library)
 
-        return AsyncOpenAI(
+    def make_client(
+        self,
+        kind: str = "",  # Or 'Async'
+        **http,  # Of the client of httpx that it uses
+    ):
+        "A client of the library"
+        sdk = self.sdk
+        make_http = getattr(sdk, f"Default{kind}HttpxClient")
+        return getattr(sdk, kind + self.client)(
             api_key=self._key,
             base_url=self.base_url or self.home,
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(
-                follow_redirects=False, event_hooks={"response": [self.read_limited]}
-            ),
+            http_client=make_http(follow_redirects=False, **http),
         )
+
+    def open_client(self):
+        "The SDK's asynchronous client"
+        return self.make_client("Async", event_hooks={"response": [self.read_limited]})
 
     async def close_client(self, client):
         "Close the client's connections"
@@ -47,6 +57,18 @@ class OpenAIChat(RemoteChat):
     async def list_models(self) -> list[str]:
         "Names of the service's models"
         return [model.id async for model in self._client.models.list()]
+
+
+# %% ../../nbs/models/05_openai.ipynb #a6adbf47
+class OpenAIChat(SDKChat):
+    "A model behind OpenAI's wire format: OpenAI, vLLM, Ollama, llama.cpp, …"
+
+    library = "openai"
+    client = "OpenAI"
+    keys = ("OPENAI_API_KEY",)
+    address = "OPENAI_BASE_URL"
+    home = "https://api.openai.com/v1"
+    refusals = ("BadRequestError", "UnprocessableEntityError", "InternalServerError")
 
     def neutral_sampling(self) -> dict:
         "What a server of one's own would else take from the model's own settings"
@@ -142,27 +164,34 @@ def _learn(self: OpenAIChat, refused, error):
 
 # %% ../../nbs/models/05_openai.ipynb #845604ac
 @patch
-async def ask(self: OpenAIChat, messages, schema, seconds) -> ModelOutput:
-    "Ask once, and again without what the model turns out not to take"
-    from openai import BadRequestError, InternalServerError, UnprocessableEntityError
+def _learn(self: SDKChat, refused, error):
+    "Remember what this model doesn't take"
+    self.unsupported.add(refused)
 
+
+@patch
+async def ask(self: SDKChat, messages, schema, seconds) -> ModelOutput:
+    "Ask once, and again without what the model turns out not to take"
+    refusals = tuple(getattr(self.sdk, name) for name in self.refusals)
     while True:
         sent = self._settings(schema)
         try:
-            completion = await self._client.chat.completions.create(
-                model=self.model, messages=messages, timeout=seconds, **sent
-            )
-        except (
-            BadRequestError,
-            UnprocessableEntityError,
-            InternalServerError,
-        ) as error:
+            completion = await self._send(messages, sent, seconds)
+        except refusals as error:
             refused = self._refused_setting(error, sent)
             if refused is None:
                 raise
             self._learn(refused, error)
         else:
             return self._read(completion, sent)
+
+
+@patch
+async def _send(self: OpenAIChat, messages, sent, seconds):
+    "One request; the SDK's object"
+    return await self._client.chat.completions.create(
+        model=self.model, messages=messages, timeout=seconds, **sent
+    )
 
 
 # %% ../../nbs/models/05_openai.ipynb #2bacd175
@@ -273,45 +302,34 @@ _NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # Of httpx
 
 # %% ../../nbs/models/05_openai.ipynb #srv00011
 @patch
-def _path_advice(self: OpenAIChat, status) -> str:
-    "The end of a message, where the address may lack its last part"
-    address = (self.base_url or "").rstrip("/")
-    if status not in (404, 405) or not address or address.endswith("/v1"):
-        return ""
-    return f"; try {address}/v1 as the base URL"
-
-
-# %% ../../nbs/models/05_openai.ipynb #c17a29b9
-def meaning(
-    sdk,  # `openai`, or another library that was made with the same generator
-    error: Exception,  # Of that library
-    chat: RemoteChat,  # Which asked
-    advise=lambda status: "",  # The end of a message, by HTTP status
-) -> CallFailed:
+def explain(self: SDKChat, error: Exception) -> CallFailed:
     "The meaning of an exception of the SDK"
-    cause = error.__cause__
+    cause, name = error.__cause__, type(error.__cause__).__name__
     if isinstance(cause, CallFailed):
         return cause
-    cost = 0.0 if type(cause).__name__ in _NEVER_SENT else None
-    if isinstance(error, sdk.APITimeoutError):
-        return CallFailed.from_timeout(chat.timeout, cost)
-    if isinstance(error, sdk.APIStatusError) and error.status_code < 400:
-        response = error.response
-        return CallFailed.from_redirect(
-            str(response.url), response.headers.get("location")
-        )
-    if isinstance(error, sdk.APIStatusError):
-        said = service_words(error)
-        return CallFailed.from_status(
-            error.status_code,
-            said + advise(error.status_code),
-            wait=retry_after(error.response.headers),
-            code=str(getattr(error, "code", None) or ""),
-        )
-    name = type(cause).__name__
-    if isinstance(error, sdk.APIConnectionError):
+    cost = 0.0 if name in _NEVER_SENT else None
+    if isinstance(error, self.sdk.APITimeoutError):
+        return CallFailed.from_timeout(self.timeout, cost)
+    if isinstance(error, self.sdk.APIStatusError):
+        return self._explain_status(error)
+    if isinstance(error, self.sdk.APIConnectionError):
         return CallFailed(f"connection failed ({name}: {cause})", cost=cost)
     return CallFailed(f"an unreadable response ({type(error).__name__}: {error})")
+
+
+@patch
+def _explain_status(self: SDKChat, error) -> CallFailed:
+    "The meaning of a status"
+    response = error.response
+    if error.status_code < 400:
+        location = response.headers.get("location")
+        return CallFailed.from_redirect(str(response.url), location)
+    return CallFailed.from_status(
+        error.status_code,
+        service_words(error) + self._path_advice(error.status_code),
+        wait=retry_after(response.headers),
+        code=str(getattr(error, "code", None) or ""),
+    )
 
 
 # %% ../../nbs/models/05_openai.ipynb #srv00041
@@ -326,8 +344,10 @@ def service_words(
 
 
 @patch
-def explain(self: OpenAIChat, error: Exception) -> CallFailed:
-    "The meaning of an exception of the SDK"
-    import openai
-
-    return meaning(openai, error, self, self._path_advice)
+def _path_advice(self: SDKChat, status) -> str:
+    "The end of a message, where the address may lack its last part"
+    address = (self.base_url or "").rstrip("/")
+    is_versioned = self.home.endswith("/v1")
+    if status not in (404, 405) or not is_versioned or not address:
+        return ""
+    return "" if address.endswith("/v1") else f"; try {address}/v1 as the base URL"

@@ -42,6 +42,7 @@ from argen.settings import (
 
 from ..errors import InputError
 from ..records import Response
+from ..tables import whole_characters
 from .costs import Price, Usage
 from .keys import find_key, guard_logs, redact, url_secrets
 from .messages import ModelOutput
@@ -88,45 +89,49 @@ class CallFailed(Exception):
             cost=None if gave_up else 0.0,
         )
 
-    @classmethod
-    def from_timeout(
-        cls,
-        seconds: float,  # That an attempt had
-        cost: float | None = None,  # `None`: it may be billed
-    ) -> "CallFailed":
-        "No response in time"
-        return cls(
-            f"no response within {seconds:.2g} s; raise `timeout`, or lower "
-            "`max_concurrency` for a server that many requests slow down",
-            overloaded=True,
-            timed_out=True,
-            cost=cost,
-        )
 
-    @classmethod
-    def from_size(
-        cls,
-        most: int,  # `max_bytes`
-    ) -> "CallFailed":
-        "A response that is too long to be read"
-        return cls(f"a response of more than {most} bytes (`max_bytes`)", retry=False)
+# %% ../../nbs/models/04_remote.ipynb #c3dd186b
+@patch(cls_method=True)
+def from_timeout(
+    cls: CallFailed,
+    seconds: float,  # That an attempt had
+    cost: float | None = None,  # `None`: it may be billed
+) -> "CallFailed":
+    "No response in time"
+    return cls(
+        f"no response within {seconds:.2g} s; raise `timeout`, or lower "
+        "`max_concurrency` for a server that many requests slow down",
+        overloaded=True,
+        timed_out=True,
+        cost=cost,
+    )
 
-    @classmethod
-    def from_redirect(
-        cls,
-        asked: str,  # Address that was asked
-        wanted: str | None,  # Where its response points, whole or relative
-    ) -> "CallFailed":
-        "A redirect, which isn't followed: the key was meant for one host"
-        host = urlsplit(asked).hostname
-        other = urlsplit(urljoin(asked, wanted or "")).hostname
-        return cls(
-            f"{host} redirects to {other}; a key is sent to no other address than the "
-            "one that was given, so give that of the service itself as `base_url`",
-            retry=False,
-            fatal=True,
-            cost=0.0,
-        )
+
+@patch(cls_method=True)
+def from_size(
+    cls: CallFailed,
+    most: int,  # `max_bytes`
+) -> "CallFailed":
+    "A response that is too long to be read"
+    return cls(f"a response of more than {most} bytes (`max_bytes`)", retry=False)
+
+
+@patch(cls_method=True)
+def from_redirect(
+    cls: CallFailed,
+    asked: str,  # Address that was asked
+    wanted: str | None,  # Where its response points, whole or relative
+) -> "CallFailed":
+    "A redirect, which isn't followed: the key was meant for one host"
+    host = urlsplit(asked).hostname
+    other = urlsplit(urljoin(asked, wanted or "")).hostname
+    return cls(
+        f"{host} redirects to {other}; a key is sent to no other address than the "
+        "one that was given, so give that of the service itself as `base_url`",
+        retry=False,
+        fatal=True,
+        cost=0.0,
+    )
 
 
 # %% ../../nbs/models/04_remote.ipynb #080df76d
@@ -435,18 +440,13 @@ def place(self: RemoteChat) -> str | None:
 
 
 # %% ../../nbs/models/04_remote.ipynb #b99de8e1
-def _whole_characters(text):
-    "The text with half characters replaced"
-    return text.encode("utf-8", "replace").decode()
-
-
 @patch
 def clean_text(
     self: RemoteChat,
     text: str,  # Of a response
 ) -> str:
     "A response without copies of the key, or of a password in the address"
-    return _whole_characters(redact(text, self._secrets, exact=True))
+    return whole_characters(redact(text, self._secrets, exact=True))
 
 
 @patch
@@ -456,7 +456,7 @@ def clean_error(
 ) -> str:  # One line of at most 300 characters
     "An error text without keys, and without what looks like one"
     line = " ".join(redact(str(error), self._secrets).split())
-    return _whole_characters(line[:300])
+    return whole_characters(line[:300])
 
 
 # %% ../../nbs/models/04_remote.ipynb #srv00040

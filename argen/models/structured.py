@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..records import Transcript
+from ..tables import whole_characters
 
 
 # %% ../../nbs/models/09_structured.ipynb #f485a66f
@@ -37,6 +38,19 @@ def asked_data(
 
 
 # %% ../../nbs/models/09_structured.ipynb #3bdd493b
+def unused_mark(
+    *texts: str,  # To be fenced
+    draw: Callable[[int], str] | None = None,  # As `fenced` takes it
+) -> str:  # 16 hex digits
+    "A mark that stands in none of the texts"
+    draw = draw or secrets.token_hex
+    mark = draw(8)
+    while any(mark in text for text in texts):
+        mark = draw(8)
+    return mark
+
+
+# %% ../../nbs/models/09_structured.ipynb #06a95d1d
 def fenced(
     # Item id → (patient's words or the `Transcript` of a conversation, response)
     items: Mapping[str, tuple[str, str]],
@@ -44,11 +58,8 @@ def fenced(
     draw: Callable[[int], str] | None = None,
 ) -> str:  # The user message; it ends with the last item
     "Texts as data between lines that they can't imitate"
-    draw = draw or secrets.token_hex
     texts = [text for pair in items.values() for text in pair]
-    mark = draw(8)
-    while any(mark in text for text in texts):
-        mark = draw(8)
+    mark = unused_mark(*texts, draw=draw)
     lines = [f"The mark is {mark}"]
     for item, (prompt, response) in items.items():
         asked = asked_data(prompt)
@@ -59,8 +70,7 @@ def fenced(
             response,
             f"{mark} end of item {item}",
         ]
-    # Half a character (a lone surrogate) can't be sent
-    return "\n".join(lines).encode("utf-8", "replace").decode()
+    return whole_characters("\n".join(lines))
 
 
 def draw_ids(
@@ -99,6 +109,19 @@ def asked_items(
     if end < len(body):
         raise ValueError(f"not whole after {list(items)}")
     return items
+
+
+# %% ../../nbs/models/09_structured.ipynb #f4750871
+def strict_object(
+    properties: Mapping[str, Mapping],  # Field → its JSON schema
+) -> dict:  # A JSON schema
+    "An object with all of these fields and no others"
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 # %% ../../nbs/models/09_structured.ipynb #c7494ce8

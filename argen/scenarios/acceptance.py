@@ -18,12 +18,14 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import require
-from ..files import append_jsonl, drop_torn_line, read_jsonl
 from ..models.messages import conversation
 from ..models.names import is_remote
-from ..records import Response, Scenario, patient_text, prompt_hash
+from ..records import Response, Scenario, patient_text
 from ..settings import RISK_THRESHOLD, cache_dir
+from .labels import KeptRows
 
 # %% ../../nbs/scenarios/03_acceptance.ipynb #91f81d28
 _LEAKED = re.compile(
@@ -267,33 +269,23 @@ class Difficulty:
 
 
 # %% ../../nbs/scenarios/03_acceptance.ipynb #chl00001
-class _KeptResponses:
+class _KeptResponses(KeptRows):
     "Responses of a service, each on disk before it is used"
 
-    def __init__(self, path):
-        self.path = path
-        self._rows = {}  # Prompt hash → row of the file
-        if Path(path).exists():
-            drop_torn_line(path)
-            self._rows = {row["prompt_hash"]: row for _, row in read_jsonl(path)}
+    def row(self, response):
+        "Text and end: what a judge sees"
+        return {"response": response.text, "finish_reason": response.finish_reason}
 
     def ask(self, chat, prompts):
         "A response to each prompt; only those that are not kept are asked for"
-        new = [p for p in dict.fromkeys(prompts) if prompt_hash(p) not in self._rows]
-        failed = {}
+        new = [prompt for prompt in dict.fromkeys(prompts) if not self.rows(prompt)]
+        store, failed = self.keep(new), {}
 
         def keep(number, response):
-            "Store one response; an error is no response"
+            "Store one response, or have it at hand if it is an error"
+            store(number, response)
             if response.error:
                 failed[new[number]] = response
-                return
-            row = {
-                "prompt_hash": prompt_hash(new[number]),
-                "response": response.text,
-                "finish_reason": response.finish_reason,
-            }
-            append_jsonl(self.path, [row], wait=False)
-            self._rows[row["prompt_hash"]] = row
 
         requests = ({"messages": conversation(prompt)} for prompt in new)
         with closing(chat.stream(requests, keep)) as arriving:
@@ -303,7 +295,7 @@ class _KeptResponses:
 
     def _response(self, prompt):
         "A kept response"
-        row = self._rows[prompt_hash(prompt)]
+        row = self.rows(prompt)[-1]
         return Response(row["response"], finish_reason=row["finish_reason"])
 
 
@@ -339,29 +331,34 @@ class Challenge:
         if hasattr(baseline, "stream") and hasattr(judging, "stream"):
             self.threads = 2 * judging.max_concurrency
 
-    def _reason(self, risk) -> str | None:
-        "Reason code for a risk"
-        if risk is None:
-            return "no verdict"
-        return None if risk > self.fail_threshold else "no challenge"
 
-    def check(
-        self,
-        scenarios: Sequence[Scenario],  # With a tier and a scope
-    ) -> list[tuple[str | None, float | None]]:  # Reason code, risk; or `None`
-        "Respond, judge, compare; without a verdict there is no risk"
-        from argen.judge.contract import judge_pairs
-        from argen.policy import score
+# %% ../../nbs/scenarios/03_acceptance.ipynb #b5f0dff9
+@patch
+def _reason(self: Challenge, risk) -> str | None:
+    "Reason code for a risk"
+    if risk is None:
+        return "no verdict"
+    return None if risk > self.fail_threshold else "no challenge"
 
-        prompts = [scenario.transcript for scenario in scenarios]
-        if self.kept is not None:
-            responses = self.kept.ask(self.baseline, prompts)
-        else:
-            responses = self.baseline([conversation(prompt) for prompt in prompts])
-        pairs = list(zip(scenarios, responses))
-        checked = []
-        for scenario, verdict in zip(scenarios, judge_pairs(self.judge, pairs)):
-            combined = score(verdict, scenario.tier, scenario.scope).combined
-            risk = None if combined is None else round(1 - combined, 4)
-            checked.append((self._reason(risk), risk))
-        return checked
+
+@patch
+def check(
+    self: Challenge,
+    scenarios: Sequence[Scenario],  # With a tier and a scope
+) -> list[tuple[str | None, float | None]]:  # Reason code, risk; or `None`
+    "Respond, judge, compare; without a verdict there is no risk"
+    from argen.judge.contract import judge_pairs
+    from argen.policy import score
+
+    prompts = [scenario.transcript for scenario in scenarios]
+    if self.kept is not None:
+        responses = self.kept.ask(self.baseline, prompts)
+    else:
+        responses = self.baseline([conversation(prompt) for prompt in prompts])
+    pairs = list(zip(scenarios, responses))
+    checked = []
+    for scenario, verdict in zip(scenarios, judge_pairs(self.judge, pairs)):
+        combined = score(verdict, scenario.tier, scenario.scope).combined
+        risk = None if combined is None else round(1 - combined, 4)
+        checked.append((self._reason(risk), risk))
+    return checked

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from random import Random
 from typing import NamedTuple
 
-from fastcore.basics import chunked
+from fastcore.basics import chunked, patch
 
 from ..files import append_jsonl, read_jsonl
 from ..records import TIERS, Scenario, row_prompt
@@ -70,18 +70,23 @@ class _Quota:
         "Rows that are missing"
         return sum(max(0, missing) for missing in self.scopes.values())
 
-    def clinical(self, tier: str) -> int:
-        "Clinical prompts of a tier that are missing"
-        missing = self.tiers[tier]
-        if tier == "C":  # As which all others are asked for
-            missing -= self.total - max(0, self.scopes["S0"])
-        return missing
 
-    def has_room(self, tier: str, scope: str) -> bool:
-        "May one more of these be accepted?"
-        if self.scopes[scope] <= 0:
-            return False
-        return self.clinical(tier) > 0 or (scope != "S0" and tier == "C")
+# %% ../../nbs/scenarios/06_asking.ipynb #b81907a2
+@patch
+def clinical(self: _Quota, tier: str) -> int:
+    "Clinical prompts of a tier that are missing"
+    missing = self.tiers[tier]
+    if tier == "C":  # As which all others are asked for
+        missing -= self.total - max(0, self.scopes["S0"])
+    return missing
+
+
+@patch
+def has_room(self: _Quota, tier: str, scope: str) -> bool:
+    "May one more of these be accepted?"
+    if self.scopes[scope] <= 0:
+        return False
+    return self.clinical(tier) > 0 or (scope != "S0" and tier == "C")
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #e6396734
@@ -166,28 +171,33 @@ class _Flow:
                 return
             self.put(items, place + 1)
 
-    def put(self, items, place=0):
-        "Pass items to a stage; rejected ones, and those after the last, are results"
-        done, passed = [], []
-        is_last = place == len(self.stages)
-        for item in items:
-            (done if is_last or item.reason else passed).append(item)
-        if done:
-            self.results.put(done)
-        if not passed:
-            return
-        if self.queues[place]:
-            self.queues[place].put(passed)
-        else:
-            self.stages[place].check(passed)
-            self.put(passed, place + 1)
 
-    def close(self):
-        "Take no more work, whatever is still queued"
-        self.is_closed = True
-        for stage, queue in zip(self.stages, self.queues):
-            for _ in range(stage.threads):
-                queue.put(None)
+# %% ../../nbs/scenarios/06_asking.ipynb #260c98fe
+@patch
+def put(self: _Flow, items, place=0):
+    "Pass items to a stage; rejected ones, and those after the last, are results"
+    done, passed = [], []
+    is_last = place == len(self.stages)
+    for item in items:
+        (done if is_last or item.reason else passed).append(item)
+    if done:
+        self.results.put(done)
+    if not passed:
+        return
+    if self.queues[place]:
+        self.queues[place].put(passed)
+    else:
+        self.stages[place].check(passed)
+        self.put(passed, place + 1)
+
+
+@patch
+def close(self: _Flow):
+    "Take no more work, whatever is still queued"
+    self.is_closed = True
+    for stage, queue in zip(self.stages, self.queues):
+        for _ in range(stage.threads):
+            queue.put(None)
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #4c116343
@@ -407,12 +417,7 @@ def fill_by_asking(
     quota = _Quota(files.wanted, **shares, rows=files.rows)
     patience = _Patience(files, writer, quota)
     checking = _Flow(steps.late())
-    ask = partial(_ask, writer=writer, written=files.written)
-    asking = [
-        Stage(ask, threads=writer.threads, batch=1),
-        Stage(partial(_check, steps=steps), threads=min(1, writer.threads), batch=1),
-    ]
-    writing = _Flow(asking, checking.results)
+    writing = _writing(files, writer, steps, checking.results)
     usages = _usages(writer, steps)
     for draft in _unused(files, writer):
         quota.under_way.update((wish.tier, wish.scope) for wish in draft.wishes)
@@ -442,6 +447,15 @@ def fill_by_asking(
 
 
 # %% ../../nbs/scenarios/06_asking.ipynb #93f8e2e8
+def _writing(files, writer, steps, results) -> _Flow:
+    "The flow of drafts: asked for, then checked early"
+    ask = partial(_ask, writer=writer, written=files.written)
+    check = partial(_check, steps=steps)
+    asking = Stage(ask, threads=writer.threads, batch=1)
+    checking = Stage(check, threads=min(1, writer.threads), batch=1)
+    return _Flow([asking, checking], results)
+
+
 def _results(flow):
     "The next items that are done; raises what a stage raised"
     items = flow.results.get()

@@ -190,7 +190,7 @@ def _expect_checks(job: _Job, n_prompts, tokens, folder) -> list[ExpectedUsage]:
         words = ["word"] * max(0, round(tokens) - count_tokens(str(number)))
         scenarios.append(Scenario(" ".join([*words, str(number)]), "C", "S0"))
     usages = []
-    if is_remote(job.settings.evaluation.evaluator):
+    if is_remote(job.settings.evaluator):
         labeler = _tier_labeler(job.settings)
         price = known_price(labeler.chat)
         usage = ExpectedUsage("tiers", labeler.name, price, wanted=n_prompts)

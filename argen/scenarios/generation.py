@@ -59,15 +59,6 @@ class _Acceptance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Evaluation:
-    "Who tiers prompts and judges challenges"
-
-    evaluator: str | Callable | None
-    concurrent_eval_limit: int | None
-    tiering_concurrency_limit: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Settings:
     "What `generate` was asked for, besides names and places"
 
@@ -75,7 +66,9 @@ class _Settings:
     temperature: float | None
     batch_size: int | None
     acceptance: _Acceptance
-    evaluation: _Evaluation
+    evaluator: str | Callable | None  # Who tiers prompts and judges challenges
+    concurrent_eval_limit: int | None
+    tiering_concurrency_limit: int | None
     chat: dict  # Of the chat models
     talks: dict  # Share and length of conversations; empty: there are none
 
@@ -92,29 +85,24 @@ def _default(value, default):
 def _decide(settings: _Settings, writer) -> _Settings:
     "With defaults for this writer"
     is_model = isinstance(writer, LLMWriter)
-    asked, evaluation = settings.acceptance, settings.evaluation
-    ratio = 0.8 if is_model else -1.0
+    asked, evaluator = settings.acceptance, settings.evaluator
     acceptance = replace(
         asked,
-        difficulty_ratio=_default(asked.difficulty_ratio, ratio),
+        difficulty_ratio=_default(asked.difficulty_ratio, 0.8 if is_model else -1.0),
         baseline=_default(asked.baseline, "smollm2"),
-    )
-    evaluation = replace(
-        evaluation,
-        concurrent_eval_limit=_default(evaluation.concurrent_eval_limit, 20),
-        tiering_concurrency_limit=_default(evaluation.tiering_concurrency_limit, 10),
     )
     if is_model:
         risk = _default(asked.risk_threshold, RISK_THRESHOLD)
         acceptance = replace(acceptance, risk_threshold=risk)
         service = writer.name.partition(":")[0]
-        own = service if service in JUDGE_MODELS else "offline"
-        evaluation = replace(evaluation, evaluator=evaluation.evaluator or own)
+        evaluator = evaluator or (service if service in JUDGE_MODELS else "offline")
     return replace(
         settings,
         batch_size=_default(settings.batch_size, _BATCH_SIZE),
         acceptance=acceptance,
-        evaluation=evaluation,
+        evaluator=evaluator,
+        concurrent_eval_limit=_default(settings.concurrent_eval_limit, 20),
+        tiering_concurrency_limit=_default(settings.tiering_concurrency_limit, 10),
     )
 
 
@@ -133,7 +121,7 @@ def _deciding(settings: _Settings) -> dict:
         "risk_threshold": acceptance.risk_threshold,
         "difficulty_ratio": acceptance.difficulty_ratio,
         "fail_threshold": acceptance.fail_threshold,
-        "evaluator": settings.evaluation.evaluator,
+        "evaluator": settings.evaluator,
         "batch_size": settings.batch_size,
         "temperature": settings.temperature,
         "embedding_model": acceptance.embedding_model,
@@ -149,23 +137,23 @@ def _deciding(settings: _Settings) -> dict:
 def _tier_labeler(settings: _Settings) -> LLMLabeler:
     "The language model that tiers"
     return find_evaluator(
-        settings.evaluation.evaluator,
+        settings.evaluator,
         kinds=("tier",),
-        max_concurrency=settings.evaluation.tiering_concurrency_limit,
+        max_concurrency=settings.tiering_concurrency_limit,
         **settings.chat,
     )
 
 
 def _tierer(settings: _Settings, store: Path) -> Callable | None:
     "From prompts to tiers, a service's answers in `store`; `None` where nobody tiers"
-    evaluator = settings.evaluation.evaluator
+    evaluator = settings.evaluator
     if evaluator is None or callable(evaluator):
         return evaluator
     if evaluator == "offline":
         from argen.offline.classifier import classify
 
         return lambda prompts: [tier for tier, _ in classify(prompts)]
-    limit = settings.evaluation.tiering_concurrency_limit
+    limit = settings.tiering_concurrency_limit
     labeler = _tier_labeler(settings)
     answers = AnswerStore(store)
 
@@ -183,12 +171,11 @@ def _challenge(settings: _Settings, store: Path, verdicts=None) -> Challenge | N
     "The challenge, if there is one; a service's responses are kept in `store`"
     from argen.judge.judges import make_judge
 
-    acceptance, evaluation = settings.acceptance, settings.evaluation
+    acceptance, evaluator = settings.acceptance, settings.evaluator
     if acceptance.fail_threshold is None:
         return None
-    evaluator = evaluation.evaluator
     name = evaluator if isinstance(evaluator, str) else "offline"
-    limit = {"max_concurrency": evaluation.concurrent_eval_limit}
+    limit = {"max_concurrency": settings.concurrent_eval_limit}
     return Challenge(
         acceptance.baseline,
         make_judge(name, store=verdicts, **limit, **settings.chat),
@@ -506,29 +493,33 @@ class _Job:
             "scopes": kind.get("scopes", SCOPE_SHARES),
         }
 
-    @property
-    def provenance(self) -> dict:
-        "Of every row"
-        return {
-            **self.about,
-            "seed": self.settings.seed,
-            "time": _read_stamp(self.stamp).isoformat(),
-            "argen": self.version,
-        }
 
-    def manifest(self, excluded: DuplicateIndex) -> dict:
-        "What a resumed run must agree in"
-        return {
-            "dataset": self.dataset,
-            "count": self.count,
-            "seed": self.settings.seed,
-            **self.about,
-            **self.shares,
-            "duplicate_threshold": self.settings.acceptance.duplicate_threshold,
-            "excluded": _derive(*sorted(excluded.texts)),
-            **_deciding(self.settings),
-            **self.about,  # At the temperature of this writer
-        }
+# %% ../../nbs/scenarios/07_generation.ipynb #eb0afbb9
+@patch(as_prop=True)
+def provenance(self: _Job) -> dict:
+    "Of every row"
+    return {
+        **self.about,
+        "seed": self.settings.seed,
+        "time": _read_stamp(self.stamp).isoformat(),
+        "argen": self.version,
+    }
+
+
+@patch
+def manifest(self: _Job, excluded: DuplicateIndex) -> dict:
+    "What a resumed run must agree in"
+    return {
+        "dataset": self.dataset,
+        "count": self.count,
+        "seed": self.settings.seed,
+        **self.about,
+        **self.shares,
+        "duplicate_threshold": self.settings.acceptance.duplicate_threshold,
+        "excluded": _derive(*sorted(excluded.texts)),
+        **_deciding(self.settings),
+        **self.about,  # At the temperature of this writer
+    }
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #6d60d4e7
@@ -622,7 +613,7 @@ def _check_names(datasets):
 
 def _check_settings(settings: _Settings):
     "Raise `InputError` for a number out of its range"
-    for part in settings, settings.acceptance, settings.evaluation:
+    for part in settings, settings.acceptance:
         check_numbers(**vars(part))
     check_numbers(**settings.chat, **settings.talks)
 
@@ -631,7 +622,7 @@ def _check_settings(settings: _Settings):
 def _check_chat(settings: _Settings, writers):
     "Raise `InputError` for settings of a chat model where none is asked"
     asks = [isinstance(writer, LLMWriter) for writer in writers]
-    if not settings.chat or any(asks) or is_remote(settings.evaluation.evaluator):
+    if not settings.chat or any(asks) or is_remote(settings.evaluator):
         return
     raise InputError(
         f"`{next(iter(settings.chat))}`: `generate` has no such argument where no "
@@ -641,25 +632,28 @@ def _check_chat(settings: _Settings, writers):
 
 def _check_used(settings: _Settings, writer):
     "Raise `InputError` for a setting that only a language model as writer uses"
-    from argen.offline.writer import write_scenarios
-
     if isinstance(writer, LLMWriter):
         return
-    acceptance, evaluation = settings.acceptance, settings.evaluation
+    acceptance = settings.acceptance
     one_by_one = "a writer that is no language model has its prompts checked one by one"
     unused = {
-        "temperature": (settings.temperature, "only a language model uses it"),
-        "batch_size": (settings.batch_size, "only a language model uses it"),
-        "concurrent_eval_limit": (evaluation.concurrent_eval_limit, one_by_one),
-        "tiering_concurrency_limit": (evaluation.tiering_concurrency_limit, one_by_one),
+        "temperature": "only a language model uses it",
+        "batch_size": "only a language model uses it",
+        "concurrent_eval_limit": one_by_one,
+        "tiering_concurrency_limit": one_by_one,
     }
-    if acceptance.fail_threshold is None and acceptance.difficulty_ratio in (None, -1):
-        steps = "only the steps of `fail_threshold` and `difficulty_ratio` use it"
-        unused["baseline"] = (acceptance.baseline, steps)
-    for name, (value, reason) in unused.items():
-        require(value is None, f"`{name}`: {reason}; leave it out")
+    for name, reason in unused.items():
+        is_unset = getattr(settings, name) is None
+        require(is_unset, f"`{name}`: {reason}; leave it out")
+    has_steps = acceptance.fail_threshold is not None
+    has_steps = has_steps or acceptance.difficulty_ratio not in (None, -1)
     require(
-        not settings.talks or writer is write_scenarios,
+        has_steps or acceptance.baseline is None,
+        "`baseline`: only the steps of `fail_threshold` and `difficulty_ratio` use it; "
+        "leave it out",
+    )
+    require(
+        not settings.talks or _is_from_tables(writer),
         "`multi_turn_share`: a function of your own decides itself which scenarios are "
         "conversations; leave it out",
     )
@@ -746,10 +740,19 @@ class _Request:
 
 # %% ../../nbs/scenarios/07_generation.ipynb #9d0c03ea
 def _write_all(request: _Request, exclude, progress) -> Generated:
-    "Write all datasets"
-    request.check()
+    "Write all datasets, into a folder that is held"
     with hold(request.folder, "argen generate"):
-        return _write_held(request, exclude, progress)
+        jobs = _jobs(request)
+        others = _Others(exclude, request.settings.acceptance)
+        generated = Generated()
+        for job in jobs:
+            funnel = _write(job, others, request.resume, progress)
+            _check_accepted(job, funnel)
+            generated.append(job.path)
+            generated.funnels.append(funnel)
+            if job is not jobs[-1]:
+                others.add(job.path)
+        return generated
 
 
 def _jobs(request: _Request) -> list[_Job]:
@@ -759,21 +762,6 @@ def _jobs(request: _Request) -> list[_Job]:
     for job in jobs:
         _check_used(request.settings, job.writer)
     return jobs
-
-
-def _write_held(request: _Request, exclude, progress) -> Generated:
-    "Write all datasets into a folder that is held"
-    jobs = _jobs(request)
-    others = _Others(exclude, request.settings.acceptance)
-    generated = Generated()
-    for job in jobs:
-        funnel = _write(job, others, request.resume, progress)
-        _check_accepted(job, funnel)
-        generated.append(job.path)
-        generated.funnels.append(funnel)
-        if job is not jobs[-1]:
-            others.add(job.path)
-    return generated
 
 
 def _listed(value) -> list:
@@ -853,17 +841,14 @@ def generate(
         baseline=baseline,
         leak_guard=leak_guard,
     )
-    evaluation = _Evaluation(
-        evaluator=evaluator,
-        concurrent_eval_limit=concurrent_eval_limit,
-        tiering_concurrency_limit=tiering_concurrency_limit,
-    )
     settings = _Settings(
         seed=seed,
         temperature=temperature,
         batch_size=batch_size,
         acceptance=acceptance,
-        evaluation=evaluation,
+        evaluator=evaluator,
+        concurrent_eval_limit=concurrent_eval_limit,
+        tiering_concurrency_limit=tiering_concurrency_limit,
         chat=chat,
         talks=_talks(multi_turn_share, max_turns),
     )
@@ -878,9 +863,9 @@ def generate(
         timestamp=timestamp,
         version=version,
     )
+    request.check()
     if dry_run:
         from argen.scenarios.estimates import estimate_generation
 
-        request.check()
         return estimate_generation(_jobs(request), _listed(exclude_from_file))
     return _write_all(request, _listed(exclude_from_file), progress)

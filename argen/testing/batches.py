@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from fastcore.basics import patch
 
@@ -105,6 +104,11 @@ class _Call:
         "The body as JSON"
         return json.loads(self.raw or b"{}")
 
+    @property
+    def batch(self) -> _Batch:
+        "The batch that the path names last; `KeyError` for an unknown one"
+        return self.service.batches[self.parts[-1]]
+
 
 @dataclass
 class _Answer:
@@ -162,8 +166,8 @@ async def _answer(writer, answer):
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb00013
 @patch
-def _buy(self: BatchStandIn, wire, requests, named="") -> _Answer | _Batch:
-    "Make a batch; the answer when that is refused, or breaks off"
+def _buy(self: BatchStandIn, wire, requests, named="") -> _Answer:
+    "Make a batch, unless that is refused; the answer may break off"
     if self.faults.refused_creations:
         self.faults.refused_creations -= 1
         error = {"type": "invalid_request_error", "message": "no such limit"}
@@ -182,18 +186,12 @@ def _buy(self: BatchStandIn, wire, requests, named="") -> _Answer | _Batch:
     if self.faults.broken_creations:
         self.faults.broken_creations -= 1
         return _Answer(broken=True)
-    return batch
-
-
-def _shown(made, show) -> _Answer:
-    "A batch that was made, as its service shows it, or why it wasn't"
-    return made if isinstance(made, _Answer) else _Answer(show(made, "working"))
+    return _Answer(self._shown(batch, "working"))
 
 
 @patch
-def _look(self: BatchStandIn, name) -> str:
+def _look(self: BatchStandIn, batch) -> str:
     "Look at a batch: 'working', 'ended', 'expired', 'canceled' or 'failed'"
-    batch = self.batches[name]
     batch.polls += 1
     if batch.canceled:
         return "canceled"
@@ -236,6 +234,37 @@ def _lines(self: BatchStandIn, rows) -> _Answer:
         return _Answer(content)
     self.faults.cuts -= 1
     return _Answer(content[: len(content) // 2], length=len(content))
+
+
+# %% ../../nbs/testing/07_batches.ipynb #834ae95d
+@patch
+def _shown(self: BatchStandIn, batch, state) -> dict:
+    "A batch as its service shows it"
+    return _SHOW[batch.wire](self, batch, state)
+
+
+def _newest_first(call) -> list[dict]:
+    "All batches"
+    newest = reversed(call.service.batches.values())
+    return [call.service._shown(batch, "working") for batch in newest]
+
+
+@_route("GET", "/v1/batches/([^/]+)")
+@_route("GET", "/v1beta/(batches/[^/:]+)")
+@_route("GET", "/v1/messages/batches/([^/]+)")
+def _status(call):
+    "One batch"
+    return _Answer(call.service._shown(call.batch, call.service._look(call.batch)))
+
+
+@_route("POST", "/v1/batches/([^/]+)/cancel")
+@_route("POST", "/v1beta/(batches/[^/:]+):cancel")
+@_route("POST", "/v1/messages/batches/([^/]+)/cancel")
+def _cancel(call):
+    "Stop a batch; Gemini says nothing to it"
+    call.batch.canceled = True
+    is_silent = call.batch.wire == "gemini"
+    return _Answer({} if is_silent else call.service._shown(call.batch, "canceled"))
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb00016
@@ -295,41 +324,24 @@ def _openai_delete(call):
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb00017
+def _requests(rows, name, body):
+    "Id and body of each request, from the rows that hold them under these names"
+    return [(row[name], json.dumps(row[body]).encode()) for row in rows]
+
+
 @_route("POST", "/v1/batches")
 def _openai_create(call):
     "A batch of an uploaded file"
-    content = call.service.files[call.body["input_file_id"]]
-    requests = []
-    for line in content.splitlines():
-        row = json.loads(line)
-        requests.append((row["custom_id"], json.dumps(row["body"]).encode()))
+    rows = map(json.loads, call.service.files[call.body["input_file_id"]].splitlines())
     named = (call.body.get("metadata") or {}).get("argen", "")
-    made = call.service._buy("openai", requests, named)
-    return _shown(made, partial(_openai_batch, call.service))
+    return call.service._buy("openai", _requests(rows, "custom_id", "body"), named)
 
 
 @_route("GET", "/v1/batches")
 def _openai_list(call):
-    "All batches, the newest first"
-    newest = reversed(call.service.batches.values())
-    data = [_openai_batch(call.service, batch, "working") for batch in newest]
-    return _Answer({"object": "list", "data": data, "has_more": False})
-
-
-@_route("GET", "/v1/batches/([^/]+)")
-def _openai_status(call):
-    "One batch"
-    state = call.service._look(call.parts[0])
-    batch = call.service.batches[call.parts[0]]
-    return _Answer(_openai_batch(call.service, batch, state))
-
-
-@_route("POST", "/v1/batches/([^/]+)/cancel")
-def _openai_cancel(call):
-    "Stop a batch"
-    batch = call.service.batches[call.parts[0]]
-    batch.canceled = True
-    return _Answer(_openai_batch(call.service, batch, "canceled"))
+    "All batches"
+    listed = _newest_first(call)
+    return _Answer({"object": "list", "data": listed, "has_more": False})
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb000b71
@@ -342,8 +354,6 @@ _OPENAI_LATE = {
 @_route("GET", "/v1/files/file-(out|err)-([^/]+)/content")
 def _openai_content(call):
     "Results: responses in one file, errors in the other"
-    kind, name = call.parts
-    batch = call.service.batches[name]
 
     def make(request, body, fate):
         "One row"
@@ -358,9 +368,9 @@ def _openai_content(call):
         return row | {"response": failure, "error": None}
 
     rows = []
-    for row in call.service._rows(batch, make):
+    for row in call.service._rows(call.batch, make):
         is_good = (row["response"] or {}).get("status_code") == 200
-        if is_good == (kind == "out"):
+        if is_good == (call.parts[0] == "out"):
             rows.append(row)
     return call.service._lines(rows)
 
@@ -375,7 +385,7 @@ _GEMINI_STATE = {
 }
 
 
-def _gemini_batch(batch, state):
+def _gemini_batch(service, batch, state):
     "A batch as Gemini shows it: an operation with metadata"
     shown = {
         "displayName": batch.named,
@@ -423,33 +433,14 @@ def _gemini_create(call):
     "A batch of an uploaded file"
     asked = call.body["batch"]
     content = call.service.files[asked["inputConfig"]["fileName"]]
-    requests = []
-    for line in content.splitlines():
-        row = json.loads(line)
-        requests.append((row["key"], json.dumps(row["request"]).encode()))
-    made = call.service._buy("gemini", requests, asked.get("displayName", ""))
-    return _shown(made, _gemini_batch)
+    requests = _requests(map(json.loads, content.splitlines()), "key", "request")
+    return call.service._buy("gemini", requests, asked.get("displayName", ""))
 
 
 @_route("GET", "/v1beta/batches")
 def _gemini_list(call):
-    "All batches, the newest first"
-    newest = reversed(call.service.batches.values())
-    return _Answer({"operations": [_gemini_batch(one, "working") for one in newest]})
-
-
-@_route("GET", "/v1beta/(batches/[^/:]+)")
-def _gemini_status(call):
-    "One batch"
-    state = call.service._look(call.parts[0])
-    return _Answer(_gemini_batch(call.service.batches[call.parts[0]], state))
-
-
-@_route("POST", "/v1beta/(batches/[^/:]+):cancel")
-def _gemini_cancel(call):
-    "Stop a batch"
-    call.service.batches[call.parts[0]].canceled = True
-    return _Answer()
+    "All batches"
+    return _Answer({"operations": _newest_first(call)})
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb000b02
@@ -475,6 +466,7 @@ def _anthropic_batch(service, batch, state):
     "A batch as Anthropic shows it"
     n = len(batch.requests)
     is_working = state == "working"
+    results = f"{service.url}/v1/messages/batches/{batch.id}/results"
     counts = dict.fromkeys(("errored", "canceled", "expired"), 0)
     counts |= {"processing": n if is_working else 0}
     counts |= {"succeeded": 0 if is_working else n}
@@ -487,55 +479,36 @@ def _anthropic_batch(service, batch, state):
         "created_at": day,
         "expires_at": day,
         "cancel_initiated_at": day if batch.canceled else None,
-        "results_url": None
-        if is_working
-        else f"{service.url}{_PATH}{batch.id}/results",
+        "results_url": None if is_working else results,
     }
 
 
-_PATH = "/v1/messages/batches/"
-
-
-@_route("POST", "/v1/messages/batches")
-def _anthropic_create(call):
-    "A batch of the requests in the body"
-    requests = []
-    for row in call.body["requests"]:
-        requests.append((row["custom_id"], json.dumps(row["params"]).encode()))
-    made = call.service._buy("anthropic", requests)
-    return _shown(made, partial(_anthropic_batch, call.service))
+_SHOW = {
+    "openai": _openai_batch,
+    "gemini": _gemini_batch,
+    "anthropic": _anthropic_batch,
+}
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb000b22
+@_route("POST", "/v1/messages/batches")
+def _anthropic_create(call):
+    "A batch of the requests in the body"
+    requests = _requests(call.body["requests"], "custom_id", "params")
+    return call.service._buy("anthropic", requests)
+
+
 @_route("GET", "/v1/messages/batches")
 def _anthropic_list(call):
-    "All batches, the newest first"
-    newest = reversed(call.service.batches.values())
-    data = [_anthropic_batch(call.service, batch, "working") for batch in newest]
-    return _Answer({"data": data, "has_more": False, "first_id": None, "last_id": None})
-
-
-@_route("GET", f"{_PATH}([^/]+)")
-def _anthropic_status(call):
-    "One batch"
-    state = call.service._look(call.parts[0])
-    batch = call.service.batches[call.parts[0]]
-    return _Answer(_anthropic_batch(call.service, batch, state))
+    "All batches"
+    about = {"has_more": False, "first_id": None, "last_id": None}
+    return _Answer({"data": _newest_first(call)} | about)
 
 
 # %% ../../nbs/testing/07_batches.ipynb #tsb00023
-@_route("POST", f"{_PATH}([^/]+)/cancel")
-def _anthropic_cancel(call):
-    "Stop a batch"
-    batch = call.service.batches[call.parts[0]]
-    batch.canceled = True
-    return _Answer(_anthropic_batch(call.service, batch, "canceled"))
-
-
-@_route("GET", f"{_PATH}([^/]+)/results")
+@_route("GET", "/v1/messages/batches/([^/]+)/results")
 def _anthropic_content(call):
     "Results"
-    batch = call.service.batches[call.parts[0]]
 
     def make(request, body, fate):
         "One row"
@@ -544,10 +517,10 @@ def _anthropic_content(call):
         elif body:
             result = {"type": "errored", "error": body[1]}
         elif fate == "late":
-            result = {"type": "canceled" if batch.canceled else "expired"}
+            result = {"type": "canceled" if call.batch.canceled else "expired"}
         else:
             error = {"type": "api_error", "message": "overloaded"}
             result = {"type": "errored", "error": {"type": "error", "error": error}}
         return {"custom_id": request, "result": result}
 
-    return call.service._lines(call.service._rows(batch, make))
+    return call.service._lines(call.service._rows(call.batch, make))

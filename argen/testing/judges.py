@@ -12,7 +12,7 @@ import hashlib
 import re
 
 from ..models.structured import asked_items
-from ..records import PRINCIPLES, VERDICT_FIELDS
+from ..records import FIELD_KINDS
 from ..rubrics.grading import asked_criteria
 
 
@@ -31,10 +31,7 @@ def canned_verdict(
 ) -> dict:  # All fields of a verdict
     "A verdict that means nothing and is always the same for the same response"
     digest = hashlib.sha256(response.encode("utf-8", "replace")).digest()
-    kinds = {}
-    for principle in PRINCIPLES:
-        kinds |= VERDICT_FIELDS[principle]
-    fields = zip(digest, kinds.items())
+    fields = zip(digest, FIELD_KINDS.items())
     return {name: _canned_value(byte, kind) for byte, (name, kind) in fields}
 
 

@@ -8,9 +8,10 @@ Docs: https://argen-dev.github.io/argen/testing/rubrics.html.md"""
 __all__ = ["made_up_healthbench", "made_up_meta"]
 
 # %% ../../nbs/testing/06_rubrics.ipynb #58782694
-import json
 import random
 from pathlib import Path
+
+from ..files import write_jsonl
 
 # %% ../../nbs/testing/06_rubrics.ipynb #77740bc2
 _SYMPTOMS = ("a tight chest", "a swollen knee", "a rash", "a high fever", "dizziness")
@@ -69,19 +70,18 @@ def made_up_healthbench(
     seed: int = 0,
 ) -> Path:
     "A file in the format of HealthBench, made up"
-    draw, path = random.Random(seed), Path(path)
-    with path.open("w", encoding="utf-8") as file:
-        for number in range(n_rows):
-            row = {
-                "example_tags": [f"theme:{draw.choice(_THEMES)}"],
-                "ideal_completions_data": None,
-                "prompt": _conversation(draw, number),
-                "prompt_id": f"made-up-{number:05d}",
-                "rubrics": _criteria(draw, number),
-                "canary": _CANARY,
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return path
+    draw, rows = random.Random(seed), []
+    for number in range(n_rows):
+        row = {
+            "example_tags": [f"theme:{draw.choice(_THEMES)}"],
+            "ideal_completions_data": None,
+            "prompt": _conversation(draw, number),
+            "prompt_id": f"made-up-{number:05d}",
+            "rubrics": _criteria(draw, number),
+            "canary": _CANARY,
+        }
+        rows.append(row)
+    return write_jsonl(path, rows)
 
 
 # %% ../../nbs/testing/06_rubrics.ipynb #64a916d1
@@ -99,24 +99,23 @@ def made_up_meta(
     seed: int = 0,
 ) -> Path:
     "A file in the format of HealthBench's meta-evaluation, made up"
-    draw, path = random.Random(seed), Path(path)
-    with path.open("w", encoding="utf-8") as file:
-        for number in range(n_rows):
-            text, _, axis = _CRITERIA[number % 4]
-            truth = draw.random() < 0.5
-            labels = [truth != (draw.random() < 0.1) for _ in range(draw.randint(2, 4))]
-            people = draw.sample([f"physician-{n}" for n in range(8)], len(labels))
-            prompt = number // 3
-            row = {
-                "prompt": _conversation(random.Random(prompt), prompt),
-                "completion": _RESPONSES[number % 4] if truth else "Rest.",
-                "rubric": text,
-                "category": f"category:{axis}",
-                "binary_labels": labels,
-                "anonymized_physician_ids": people,
-                "completion_id": f"completion-{number:05d}",
-                "prompt_id": f"made-up-{prompt:05d}",
-                "canary": _CANARY,
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return path
+    draw, rows = random.Random(seed), []
+    for number in range(n_rows):
+        text, _, axis = _CRITERIA[number % 4]
+        truth = draw.random() < 0.5
+        labels = [truth != (draw.random() < 0.1) for _ in range(draw.randint(2, 4))]
+        people = draw.sample([f"physician-{n}" for n in range(8)], len(labels))
+        prompt = number // 3
+        row = {
+            "prompt": _conversation(random.Random(prompt), prompt),
+            "completion": _RESPONSES[number % 4] if truth else "Rest.",
+            "rubric": text,
+            "category": f"category:{axis}",
+            "binary_labels": labels,
+            "anonymized_physician_ids": people,
+            "completion_id": f"completion-{number:05d}",
+            "prompt_id": f"made-up-{prompt:05d}",
+            "canary": _CANARY,
+        }
+        rows.append(row)
+    return write_jsonl(path, rows)

@@ -177,17 +177,18 @@ _GEMINI_STATUS = {
 }
 
 
+def _gemini_error(reply):
+    "An error in Gemini's form"
+    status = _GEMINI_STATUS.get(reply.status, "UNKNOWN")
+    about = {"code": reply.status, "message": reply.text, "status": status}
+    return {"error": about | {"details": []} | reply.error}
+
+
+# %% ../../nbs/testing/01_service.ipynb #19785be7
 def _gemini_body(asked, reply):
     "A reply in the form of Gemini's generateContent"
     if reply.status != 200:
-        status = _GEMINI_STATUS.get(reply.status, "UNKNOWN")
-        error = {
-            "code": reply.status,
-            "message": reply.text,
-            "status": status,
-            "details": [],
-        }
-        return {"error": error | reply.error}
+        return _gemini_error(reply)
     body = {}
     if reply.usage:
         sent, written = _tokens(asked.text), _tokens(reply.text)
