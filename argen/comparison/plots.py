@@ -11,7 +11,6 @@ __all__ = [
     "plot_differences",
     "plot_funnel",
     "plot_judges",
-    "plot_learning",
     "plot_length",
     "plot_radar",
     "plot_scenarios",
