@@ -24,7 +24,6 @@ from pathlib import Path, PurePosixPath
 
 from fastcore.basics import patch
 
-import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
 from argen.files import (
     json_line,
     output_folder,

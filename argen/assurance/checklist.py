@@ -18,8 +18,6 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
-
 from ..comparison.comparing import Comparison, compare
 from ..comparison.headline import _methods, headline
 from ..comparison.pages import html_page
@@ -28,9 +26,9 @@ from ..errors import require
 from ..evaluation.frames import _as_cell
 from ..files import output_folder, write_text
 from ..policy import POLICIES
-from ..records import SCORES
+from ..records import SCORES, _in_cell
 from ..runs import versions
-from ..tables import escape_markdown, markdown_table, visible
+from ..tables import markdown_table, visible
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #83d5dd24
@@ -58,11 +56,13 @@ def _settings(config, named) -> str | None:
     return ", ".join(found) or None
 
 
+def _recorded(comparison, named) -> str | None:
+    "Settings of all results, as far as they record them"
+    return _each(comparison, lambda result: _settings(result.config, named))
+
+
 def _scenarios(comparison):
-    known = _each(
-        comparison,
-        lambda result: _settings(result.config, {"scenarios_hash": "scenario set"}),
-    )
+    known = _recorded(comparison, {"scenarios_hash": "scenario set"})
     return " ".join(filter(None, [f"{comparison.n_prompts:,} scenarios.", known]))
 
 
@@ -79,10 +79,7 @@ def _kinds(comparison):
 
 
 def _dates(comparison):
-    return _each(
-        comparison,
-        lambda result: _settings(result.config, {"timestamp": "judged"}),
-    )
+    return _recorded(comparison, {"timestamp": "judged"})
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #2d9bd749
@@ -117,18 +114,18 @@ _SAMPLING = {
 
 
 def _sampling(comparison):
-    return _each(comparison, lambda result: _settings(result.config, _SAMPLING))
+    return _recorded(comparison, _SAMPLING)
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #2af84d3b
 def _training(comparison):
     named = {"trained_on": "GRPO against", "chosen_by": "checkpoint chosen by"}
-    return _each(comparison, lambda result: _settings(result.config, named))
+    return _recorded(comparison, named)
 
 
 def _prompts(comparison):
     named = {"system_prompt_type": "system prompt", "system_prompt_hash": "SHA-1"}
-    return _each(comparison, lambda result: _settings(result.config, named))
+    return _recorded(comparison, named)
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #fb48a615
@@ -163,7 +160,7 @@ def _scoring(comparison):
     if "policy" in comparison.settings:
         name, digest = (comparison.settings[n] for n in ("policy", "policy_hash"))
         return f"Scored again by policy {name} ({digest})."
-    return _each(comparison, lambda result: _settings(result.config, named))
+    return _recorded(comparison, named)
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #4478d99e
@@ -346,14 +343,9 @@ _SOURCE = (
 )
 
 
-def _cell(text) -> str:
-    "Text from outside as a cell; the table escapes the bar"
-    return escape_markdown(text).replace(r"\|", "|")
-
-
 def _reported(item: Item) -> str:
     "What is reported, as a cell"
-    parts = [_cell(item.known)] if item.known else []
+    parts = [_in_cell(item.known)] if item.known else []
     if item.status == AUTHOR:
         parts.append("*author*")
     elif item.remains:

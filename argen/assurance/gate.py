@@ -52,7 +52,7 @@ from ..errors import InputError, require
 from ..files import output_folder, write_error, write_json, write_text
 from ..policy import Policy
 from ..policy_files import as_policy
-from ..records import TIERS
+from ..records import TIERS, _in_cell
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.rates import _as_flags
 from ..statistics.scores import scenario_scores
@@ -371,17 +371,12 @@ def gate(
 
 
 # %% ../../nbs/assurance/00_gate.ipynb #b813fe77
-def _cell(text) -> str:
-    "Text from outside as a cell; the table escapes the bar"
-    return escape_markdown(text).replace(r"\|", "|")
-
-
 def _part_row(part: Part) -> list:
     "A part as a row of the table"
     difference = "–" if part.difference is None else f"{part.difference:+.3f}"
     span = "–" if part.low is None else f"{part.low:+.3f} to {part.high:+.3f}"
     shown = part.outcome if part.outcome == PASS else f"**{part.outcome}**"
-    name, where = _cell(part.model), _cell(part.where)
+    name, where = _in_cell(part.model), _in_cell(part.where)
     n, missing = part.n, part.n_missing
     return [name, where, difference, span, _limit(part), n, missing, shown]
 

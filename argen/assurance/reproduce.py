@@ -16,7 +16,6 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-import argen.comparison.report  # noqa: F401  Adds `headline` to a comparison
 from argen.assurance.bundles import (
     Bundle,
     _card,
@@ -45,6 +44,7 @@ from argen.records import (
     PRINCIPLES,
     SCORES,
     VERDICT_FIELDS,
+    _in_cell,
     content_hash,
     prompt_hash,
 )
@@ -536,7 +536,7 @@ def _cell(value, length: int = 60) -> str:
     "A value from a file as a cell of a table, cut to so many characters"
     text = "–" if value is None else str(value)
     text = text if len(text) <= length else f"{text[: length - 1]}…"
-    return escape_markdown(text).replace(r"\|", "|")
+    return _in_cell(text)
 
 
 def _part_rows(numbers) -> list[list]:

@@ -29,8 +29,6 @@ from queue import SimpleQueue
 
 from fastcore.basics import noop, patch
 
-# %% ../../nbs/comparison/11_launch.ipynb #0732590a
-import argen.comparison.report  # noqa: F401  Adds `report` to a comparison
 from argen.evaluation.responses import (
     GenerationSettings,
     ResponseSet,
@@ -60,6 +58,8 @@ from ..rubrics.criteria import Rubric
 from ..rubrics.grading import expect_judging
 from ..runs import hold
 from ..settings import check_numbers
+
+# %% ../../nbs/comparison/11_launch.ipynb #0732590a
 from .comparing import Comparison, compare
 
 

@@ -16,6 +16,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..files import output_folder, write_json, write_text
+from ..records import _in_cell
 from ..rubrics.scoring import _as_columns, clipped, score_bounds
 from ..runs import versions
 from ..statistics.differences import PairedDifference, format_p, paired_differences
@@ -323,7 +324,7 @@ def _main_rows(comparison):
     for result in comparison.results:
         mean, difference = result.estimates[_ALL], result.differences.get(_ALL)
         always = result.always_met
-        row = [escape_markdown(result.name).replace(r"\|", "|"), mean.show()]
+        row = [_in_cell(result.name), mean.show()]
         row += [difference.show() if difference else "baseline"]
         row += [f"p {format_p(difference.corrected_p)}" if difference else ""]
         row += [str(result.bounds) if mean.n_missing else "–"]
@@ -353,7 +354,7 @@ def _tag_rows(comparison, kind):
         tags |= {tag for found, tag in result.estimates if found == kind}
     rows = []
     for tag in sorted(tags):
-        row = [escape_markdown(tag).replace(r"\|", "|")]
+        row = [_in_cell(tag)]
         for result in comparison.results:
             estimate = result.estimates.get((kind, tag))
             difference = result.differences.get((kind, tag))
@@ -369,7 +370,7 @@ def _tag_rows(comparison, kind):
 
 def _tag_tables(comparison):
     "A table by tags of scenarios and one by tags of criteria, where there are any"
-    names = [escape_markdown(name).replace(r"\|", "|") for name in comparison.names]
+    names = [_in_cell(name) for name in comparison.names]
     parts = []
     for kind in ("scenario", "criterion"):
         rows = _tag_rows(comparison, kind)
@@ -446,9 +447,9 @@ def _criteria_table(names, rows):
     found = []
     for position, one in enumerate(rows[0]["criteria"]):
         verdicts = [words[row["criteria"][position]["met"]] for row in rows]
-        text = escape_markdown(one["criterion"]).replace(r"\|", "|")
+        text = _in_cell(one["criterion"])
         found.append([text, f"{one['points']:+g}", *verdicts])
-    shown = [escape_markdown(name).replace(r"\|", "|") for name in names]
+    shown = [_in_cell(name) for name in names]
     return markdown_table(["criterion", "points", *shown], found, [1])
 
 

@@ -17,7 +17,7 @@ from ..files import write_json
 from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..progress import DEFAULT_PROGRESS
-from ..records import Response, Scenario, content_hash, read_scenarios
+from ..records import Response, Scenario, _in_cell, content_hash, read_scenarios
 from ..rubrics.criteria import Rubric
 from ..rubrics.grading import grade, grader_name, make_grader
 from ..rubrics.meta import grader_line
@@ -200,8 +200,7 @@ def _tag_table(kind, estimates):
     "Means by tag, as Markdown"
     rows = []
     for tag, estimate in estimates.items():
-        shown = escape_markdown(tag).replace(r"\|", "|")
-        rows.append([shown, *_shown(estimate)])
+        rows.append([_in_cell(tag), *_shown(estimate)])
     header = [kind, "mean", "95 % interval", "scored", "missing"]
     return markdown_table(header, rows, [3, 4])
 

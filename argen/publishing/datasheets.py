@@ -14,7 +14,7 @@ from statistics import median
 
 from ..errors import require
 from ..files import output_folder, write_text
-from ..records import Scenario, as_scenarios, content_hash
+from ..records import Scenario, _in_cell, as_scenarios, content_hash
 from ..sources import source_name
 from ..tables import escape_markdown, markdown_table
 
@@ -88,11 +88,6 @@ def _section(title, content, facts):
         return f"## {title}\n\n{content}"
     rows = [[name, _in_cell(facts[name])] for name in content]
     return f"## {title}\n\n{markdown_table(['fact', 'value'], rows)}"
-
-
-def _in_cell(value):
-    "A fact from outside as a cell; `markdown_table` escapes the bar"
-    return escape_markdown(value).replace(r"\|", "|")
 
 
 def datasheet(
