@@ -39,7 +39,7 @@ from ..comparison.rubrics import is_by_rubric
 from ..comparison.study_plan import StudyPlan, read_study_plan
 from ..errors import InputError, require
 from ..evaluation.responses import check_result, read_json_file
-from ..evaluation.results import Evaluation, read_evaluation
+from ..evaluation.results import Evaluation, as_evaluation, read_evaluation
 from ..judge.judges import offline_judge
 from ..models.keys import redact
 from ..models.names import file_name
@@ -218,13 +218,7 @@ def _read_clean(item) -> Evaluation:
     if isinstance(item, (str, Path)):
         item = read_evaluation(item)
     row = item.row() if isinstance(item, Evaluation) else item
-    check_result(row, "result")
-    row = without_places(row)
-    return Evaluation(
-        config=row["evaluation_config"],
-        summary=row["summary_metrics"],
-        rows=row["individual_results"],
-    )
+    return as_evaluation(without_places(row), "result")
 
 
 def _plan_bytes(plan: str | Path) -> bytes:

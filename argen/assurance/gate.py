@@ -22,7 +22,7 @@ from argen.comparison.caveats import (
     _conflicting_labels,
     _other_models,
     _setting,
-    _topic_problem,
+    topic_problems,
 )
 from argen.comparison.decisions import (
     CANT_TELL,
@@ -260,25 +260,22 @@ _DECISIVE = ("judges", "rubrics", "policies")
 def _judged_alike(results, rescored) -> list[str]:
     "Why these results can't be compared, each a line"
     configs = {result.name: result.config for result in results}
-    found = []
-    for topic in _DECISIVE:
-        if not (rescored and topic == "policies"):
-            keys = COMPARABLE_SETTINGS[topic]
-            found.append(_topic_problem(topic, keys, configs))
+    topics = [t for t in _DECISIVE if not (rescored and t == "policies")]
+    found = topic_problems(configs, topics)
     settings = {name: _setting(c, "judge_settings") for name, c in configs.items()}
     if len({str(value) for value in settings.values()}) > 1:
         found.append(f"Judge settings differ: {settings}")
-    return [problem for problem in found if problem]
+    return found
 
 
 def _other_differences(results) -> list[str]:
     "What else differs, each a line"
     configs = {result.name: result.config for result in results}
     topics = [topic for topic in COMPARABLE_SETTINGS if topic not in _DECISIVE]
-    found = [_topic_problem(t, COMPARABLE_SETTINGS[t], configs) for t in topics]
+    found = topic_problems(configs, topics)
     for result in results:
         found += _other_models(result)
-    return [problem for problem in found if problem]
+    return found
 
 
 # %% ../../nbs/assurance/00_gate.ipynb #06fbae88

@@ -422,7 +422,7 @@ def check_rego(
 
 
 # %% ../../nbs/assurance/02_rego.ipynb #4880cf9e
-def _lacking(policy) -> Iterator[dict]:
+def _lacking() -> Iterator[dict]:
     "Rows in which something is missing"
     best = _best_row(response_scope="S2")
     yield {}
@@ -445,7 +445,7 @@ def _cases(policy) -> list[dict]:
     for row, breaches in rows:
         expected = _python_fields(row, policy)
         cases.append({"row": row, "expected": expected, "breaches": breaches})
-    for row in _lacking(policy):
+    for row in _lacking():
         cases.append({"row": row, "expected": _python_fields(row, policy)})
     return cases
 

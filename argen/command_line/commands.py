@@ -60,7 +60,6 @@ def _add_dry_run(parser):
     parser._action_groups[-1].add_argument(
         "--dry-run",
         action="store_true",
-        default=argparse.SUPPRESS,
         help="only say what would be asked, with tokens and cost; nothing is asked,"
         " spent or written",
     )
@@ -143,7 +142,6 @@ def _add_model_judge_options(parser):
     parser._action_groups[-1].add_argument(
         "--judge-reasoning-effort",
         choices=list(EFFORTS),
-        default=argparse.SUPPRESS,
         help="how much a judge that reasons does so; by default as it likes",
     )
     add_options(
@@ -213,7 +211,6 @@ def _add_policy_options(parser):
     group.add_argument(
         "--policy",
         metavar="NAME",
-        default=argparse.SUPPRESS,
         help="what verdicts are worth: published, strict (caps the scores of harmful"
         " responses), or a YAML file, as `argen new policy` writes it (default:"
         " published)",
@@ -259,7 +256,6 @@ def _add_rubric_option(parser):
     parser._action_groups[-1].add_argument(
         "--rubric",
         metavar="FILE.yaml",
-        default=argparse.SUPPRESS,
         help="judge by the criteria of this file instead of a policy, or by those that"
         f" each scenario has: {_OWN_CRITERIA}; needs a language model as the judge",
     )
@@ -311,7 +307,6 @@ def _add_response_options(parser):
         "--epochs",
         "--samples",
         type=int,
-        default=argparse.SUPPRESS,
         metavar="N",
         help="responses to each scenario; the summary adds the worst of them"
         " (default: 1)",
@@ -319,7 +314,6 @@ def _add_response_options(parser):
     group.add_argument(
         "--limit",
         type=int,
-        default=argparse.SUPPRESS,
         metavar="N",
         help="only the first so many scenarios",
     )
@@ -328,7 +322,6 @@ def _add_response_options(parser):
         dest="limit",
         action="store_const",
         const=_TRIED,
-        default=argparse.SUPPRESS,
         help=f"a quick try: the same as --limit {_TRIED}",
     )
 
@@ -702,7 +695,7 @@ def _add_grpo_options(parser):
             if "action" not in reading:
                 text = f"{text} ({_default_text(name)})"
             flag = "--" + name.replace("_", "-")
-            group.add_argument(flag, default=argparse.SUPPRESS, help=text, **reading)
+            group.add_argument(flag, help=text, **reading)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #41c169d7
@@ -813,7 +806,6 @@ def _add_evaluate_options(parser):
     parser.add_argument(
         "--compare-eval-modes",
         action="store_true",
-        default=argparse.SUPPRESS,
         help="judge the same responses in batch and in individual mode, and compare",
     )
     _add_policy_options(parser)
@@ -831,20 +823,17 @@ def _add_evaluate_options(parser):
     parser.add_argument(
         "--output",
         metavar="FILE.json",
-        default=argparse.SUPPRESS,
         help="where the result goes, beside the run folder",
     )
     _add_dry_run(parser)
     parser.add_argument(
         "--export",
         metavar="FILE",
-        default=argparse.SUPPRESS,
         help="also write the rows as a table: FILE.csv or FILE.parquet",
     )
     parser.add_argument(
         "--by",
         metavar="COLUMN",
-        default=argparse.SUPPRESS,
         help="also group the scores by a column of the scenarios' file, tier or scope",
     )
 
@@ -1103,40 +1092,34 @@ def _add_compare_options(parser):
         "--models",
         nargs="+",
         metavar="MODEL",
-        default=argparse.SUPPRESS,
         help="models to evaluate and compare",
     )
     what.add_argument(
         "--results",
         nargs="+",
         metavar="FILE.json",
-        default=argparse.SUPPRESS,
         help="finished results, of argen or of the reference implementation",
     )
     group.add_argument(
         "--rescore",
         action="store_true",
-        default=argparse.SUPPRESS,
         help="with --results: score the verdicts again, all by one policy; by default"
         " the files' own scores are compared",
     )
     group.add_argument(
         "--labels",
         metavar="FILE.jsonl",
-        default=argparse.SUPPRESS,
         help="with --results: labels by people, as `argen label` makes; they correct"
         " the judge's difference",
     )
     group.add_argument(
         "--label-plan",
         metavar="FILE.json",
-        default=argparse.SUPPRESS,
         help="the plan that they were drawn by; without it they tell agreement only",
     )
     group.add_argument(
         "--plan",
         metavar="FILE",
-        default=argparse.SUPPRESS,
         help="with --results: a plan of `argen plan`; the report says what departed",
     )
     add_options(
@@ -1166,7 +1149,6 @@ def _add_compare_options(parser):
     group.add_argument(
         "--csv",
         action="store_true",
-        default=argparse.SUPPRESS,
         help="write rows.csv beside rows.parquet for more than 20,000 rows too",
     )
     _add_column_options(parser)
@@ -1297,7 +1279,6 @@ def _add_audit_options(parser):
     parser.add_argument(
         "--labeler",
         metavar="NAME",
-        default=argparse.SUPPRESS,
         help="audit a labeler of tier and scope instead of a judge: offline, openai,"
         " gemini, openai:MODEL or gemini:MODEL",
     )
@@ -1327,7 +1308,6 @@ def _add_audit_options(parser):
         "--require",
         action="append",
         type=_requirement,
-        default=argparse.SUPPRESS,
         metavar="NAME=RATE",
         help="exit with 1 unless the lower bound of a property's rate reaches this,"
         " such as danger=.95; may be repeated",
@@ -1533,7 +1513,6 @@ def _add_label_import_options(parser):
     group.add_argument(
         "--output",
         metavar="FILE.jsonl",
-        default=argparse.SUPPRESS,
         help="where the labels go; by default labels.jsonl beside the plan",
     )
 
@@ -1706,12 +1685,12 @@ def _add_rule_options(parser):
     )
 
 
-def _rule(arguments):
-    "The rule that the options ask for; `None` without any"
+def _rule(arguments, needed=False):
+    "The rule that the options ask for; `None` without any, unless one is needed"
     from argen.comparison.decisions import DecisionRule
 
     given = _given(arguments, ["margin", *_RULE])
-    if given and "margin" not in given:
+    if (given or needed) and "margin" not in given:
         raise InputError(
             "`margin`: give the largest loss that is tolerated, such as .05"
         )
@@ -1721,12 +1700,13 @@ def _rule(arguments):
 # %% ../../nbs/command_line/01_commands.ipynb #nr000002
 def _add_results(group, text):
     "Results, by a flag or without one"
-    group.add_argument("plain_results", nargs="*", metavar="RESULT", help=text)
+    group.add_argument(
+        "plain_results", nargs="*", metavar="RESULT", default=[], help=text
+    )
     group.add_argument(
         "--results",
         nargs="+",
         metavar="RESULT",
-        default=argparse.SUPPRESS,
         help="the same, as `argen compare` takes them",
     )
 
@@ -1740,6 +1720,15 @@ def _named_results(arguments):
     return found
 
 
+def _add_output_dir(parser, files):
+    "The folder for what a command writes, which are these files"
+    parser.add_argument_group("output").add_argument(
+        "--output-dir",
+        metavar="DIR",
+        help=f"folder for {files}; by default one in runs/ with date and time",
+    )
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #673f6eab
 def _add_gate_options(parser):
     "Options of `argen gate`"
@@ -1748,25 +1737,16 @@ def _add_gate_options(parser):
     group.add_argument(
         "--baseline",
         metavar="MODEL",
-        default=argparse.SUPPRESS,
         help="the model that the others are compared with; by default the first",
     )
     group.add_argument(
         "--plan",
         metavar="FILE",
-        default=argparse.SUPPRESS,
         help="a plan of `argen plan`: it holds the rule, and must be kept to",
     )
     _add_rule_options(parser)
     _add_policy_options(parser)
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--output-dir",
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="folder for gate.md, gate.json and junit.xml; by default one in runs/ with"
-        " date and time",
-    )
+    _add_output_dir(parser, "gate.md, gate.json and junit.xml")
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #c6674027
@@ -1820,7 +1800,6 @@ def _add_plan_options(parser):
     group.add_argument(
         "--output",
         metavar="FILE.json",
-        default=argparse.SUPPRESS,
         help="where the plan goes; one that exists is never replaced (default:"
         " plan.json)",
     )
@@ -1834,7 +1813,6 @@ def _add_power_options(parser):
         "--pilot",
         nargs=2,
         metavar=("BASELINE.json", "OTHER.json"),
-        default=argparse.SUPPRESS,
         help="two results that show how differences vary",
     )
     group.add_argument(
@@ -1842,7 +1820,6 @@ def _add_power_options(parser):
         nargs=2,
         type=float,
         metavar=("SD", "SHARE"),
-        default=argparse.SUPPRESS,
         help="the same without a pilot: standard deviation of the differences in score,"
         " and share of scenarios in which only one model is dangerous",
     )
@@ -1850,7 +1827,6 @@ def _add_power_options(parser):
         "--effect",
         type=float,
         metavar="DIFFERENCE",
-        default=argparse.SUPPRESS,
         help="true difference in score that power assumes (default: 0)",
     )
 
@@ -1884,15 +1860,10 @@ def _plan(arguments, progress):
     from argen.evaluation.responses import GenerationSettings
 
     _check_outputs(arguments)
-    rule = _rule(arguments)
-    if rule is None:
-        raise InputError(
-            "`margin`: give the largest loss that is tolerated, such as .05"
-        )
     plan = preregister(
         arguments.scenarios,
         arguments.models,
-        rule,
+        _rule(arguments, needed=True),
         judge=_judge(arguments),
         asking=GenerationSettings(**_given(arguments, _PLANNED)),
         policy=_policy(arguments),
@@ -1913,29 +1884,19 @@ def _add_report_options(parser):
     group.add_argument(
         "--checklist",
         choices=list(CHECKLISTS),
-        default=argparse.SUPPRESS,
         help="which reporting checklist to fill",
     )
     group.add_argument(
         "--bundle",
         metavar="FILE.zip",
-        default=argparse.SUPPRESS,
         help="pack the results and all they rest on into one file",
     )
     group.add_argument(
         "--plan",
         metavar="FILE",
-        default=argparse.SUPPRESS,
         help="a plan of `argen plan`",
     )
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--output-dir",
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="folder for checklist.md, .html and .csv; by default one in runs/ with"
-        " date and time",
-    )
+    _add_output_dir(parser, "checklist.md, .html and .csv")
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #35297b3e
@@ -2061,8 +2022,8 @@ class Command:
 
     add_options: Callable  # Adds its options to a parser
     run: Callable  # From arguments and a progress callable to a `Result`
-    replaces: str | None  # The script of the reference implementation, if it has one
     help: str  # One line
+    replaces: str | None = None  # The script of the reference implementation
 
     @property
     def sentence(self) -> str:
@@ -2082,6 +2043,7 @@ def _add_check_options(parser):
         "models",
         nargs="*",
         metavar="MODEL",
+        default=[],
         help="openai:NAME, gemini:NAME, anthropic:NAME, smollm2, a folder, … (default:"
         " the default model of each service whose key is set)",
     )
@@ -2159,94 +2121,78 @@ COMMANDS = {
     "audit": Command(
         _add_audit_options,
         _audit,
-        replaces=None,
         help="what a judge sees and what it doesn't",
     ),
     "check": Command(
         _add_check_options,
         _check,
-        replaces=None,
         help="whether a model can be used: key, name, structured output, price",
     ),
     "new": Command(
         _add_new_options,
         _new,
-        replaces=None,
         help="write a policy, a rubric or probes to edit",
     ),
     "label plan": Command(
         _add_label_plan_options,
         _label_plan,
-        replaces=None,
         help="draw a sample for people to label, and write their sheet",
     ),
     "label serve": Command(
         _add_label_serve_options,
         _label_serve,
-        replaces=None,
         help="serve the sheet on this computer, each press on disk",
     ),
     "label import": Command(
         _add_label_import_options,
         _label_import,
-        replaces=None,
         help="read people's labels, with their agreement",
     ),
     "plan": Command(
         _add_plan_options,
         _plan,
-        replaces=None,
         help="fix scenarios, models, judge and rule before there are responses",
     ),
     "report": Command(
         _add_report_options,
         _report,
-        replaces=None,
         help="fill a reporting checklist, or bundle results with all they rest on",
     ),
     "reproduce": Command(
         _add_reproduce_options,
         _reproduce,
-        replaces=None,
         help="run again what can be run here, and compare number by number",
     ),
     "policy": Command(
         _add_policy_command_options,
         _show_policy,
-        replaces=None,
         help="show a policy, or write it as Rego",
     ),
     "gate": Command(
         _add_gate_options,
         _gate,
-        replaces=None,
         help="pass, fail or can't tell, for a job that must stop a worse model",
     ),
     "import healthbench": Command(
         *_importing("healthbench"),
-        replaces=None,
         help="a file of HealthBench, as scenarios with criteria",
     ),
     "import healthbench-meta": Command(
         _add_meta_options,
         _import_meta,
-        replaces=None,
         help="how well a grader agrees with physicians",
     ),
     "import medsafetybench": Command(
         *_importing("medsafetybench"),
-        replaces=None,
         help="a file of MedSafetyBench, as scenarios with criteria",
     ),
     "import rubric-table": Command(
         *_importing("rubric-table"),
-        replaces=None,
         help="a table of prompts and criteria, as scenarios",
     ),
     "import inspect": Command(
         _add_inspect_options,
         _import_inspect,
-        replaces=None,
         help="responses of a log of inspect_ai, to be judged here",
     ),
 }
@@ -2354,13 +2300,11 @@ def _add_chat_options(parser):
     group.add_argument(
         "--output",
         metavar="FILE.jsonl",
-        default=argparse.SUPPRESS,
         help="where the conversation goes, as scenarios; by default a file in runs/",
     )
     group.add_argument(
         "--no-save",
         action="store_true",
-        default=argparse.SUPPRESS,
         help="keep nothing on disk",
     )
     group = parser.add_argument_group("judge")
@@ -2369,7 +2313,6 @@ def _add_chat_options(parser):
         nargs="?",
         const="offline",
         metavar="NAME",
-        default=argparse.SUPPRESS,
         help="show a verdict after each response: offline (also without a name),"
         " openai, gemini, openai:MODEL, gemini:MODEL",
     )
@@ -2430,7 +2373,6 @@ def _add_batches_options(parser):
         "folder",
         metavar="FOLDER",
         nargs="?",
-        default=argparse.SUPPRESS,
         help="folder of verdict stores; by default argen's own",
     )
 
@@ -2497,49 +2439,41 @@ COMMANDS |= {
     "export": Command(
         _add_export_options,
         _export,
-        replaces=None,
         help="a trained model or a result for other tools",
     ),
     "chat": Command(
         _add_chat_options,
         _chat,
-        replaces=None,
         help="talk to a model, or to two side by side",
     ),
     "runs": Command(
         _add_runs_options,
         _runs,
-        replaces=None,
         help="what is in a folder of runs, and what resumes it",
     ),
     "batches": Command(
         _add_batches_options,
         _batches,
-        replaces=None,
         help="batches of requests that are out at a service",
     ),
     "batches collect": Command(
         _add_batches_options,
         _collect_batches,
-        replaces=None,
         help="bring the results of batches that have ended",
     ),
     "batches cancel": Command(
         _add_cancel_options,
         _cancel_batch,
-        replaces=None,
         help="stop a batch",
     ),
     "doctor": Command(
         _add_no_options,
         _doctor,
-        replaces=None,
         help="what this machine has, and what is missing",
     ),
     "completion": Command(
         _add_completion_options,
         _completion,
-        replaces=None,
         help="the script with which a shell completes argen",
     ),
 }

@@ -163,7 +163,11 @@ class Parser(argparse.ArgumentParser):
             return argparse.HelpFormatter(prog, max_help_position=26, width=width)
 
         super().__init__(
-            *arguments, formatter_class=formatter, allow_abbrev=False, **settings
+            *arguments,
+            formatter_class=formatter,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,  # An option not given has no attribute
+            **settings,
         )
         self.typed = set()  # Words of the command line, once it is parsed
         self.job = ""  # Whose ranges its numbers have: see `argen.settings.RANGES`

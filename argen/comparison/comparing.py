@@ -18,6 +18,7 @@ from argen.comparison.results import (
     Result,
     _labels,
     _name_apart,
+    _Ranking,
     _restrict,
     _shared_prompts,
     read_result,
@@ -47,7 +48,7 @@ from .rubrics import RubricComparison, compare_rubrics, is_by_rubric
 
 # %% ../../nbs/comparison/04_comparison.ipynb #2d249a83
 @dataclass
-class Comparison:
+class Comparison(_Ranking):
     "Results on the same prompts, best first"
 
     results: list[Result]  # By combined score; those without one last
@@ -67,19 +68,6 @@ class Comparison:
             f"Comparison of {', '.join(self.names)} on {self.n_prompts} prompts; "
             f"baseline {self.baseline}"
         )
-
-    def __getitem__(self, name: str) -> Result:
-        return next(result for result in self.results if result.name == name)
-
-    @property
-    def names(self) -> list[str]:
-        "Best first"
-        return [result.name for result in self.results]
-
-    @property
-    def others(self) -> list[Result]:
-        "Results that are compared with a baseline"
-        return [result for result in self.results if result.differences]
 
     def table(self):  # pandas frame, a row a model, best first
         "Means, intervals, differences, p, violation rates and counts"

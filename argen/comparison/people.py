@@ -9,7 +9,7 @@ __all__ = []
 
 # %% ../../nbs/comparison/12_people.ipynb #55f1e1f9
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from argen.statistics.regression import (
@@ -432,27 +432,12 @@ class People:
 # %% ../../nbs/comparison/12_people.ipynb #4bd89c44
 def _as_row(people):
     "`People` as JSON"
-    row = {item.name: getattr(people, item.name) for item in fields(people)}
+    row = asdict(replace(people, cards={}))
     row["cards"] = {judge: card.row() for judge, card in people.cards.items()}
-    row["estimates"] = {}
     for name, estimates in people.estimates.items():
-        row["estimates"][name] = {
-            which: asdict(estimate) | {"saved": estimate.saved}
-            for which, estimate in estimates.items()
-        }
-    row["bias"] = _nested_dicts(people.bias)
-    row["with_judge"] = _nested_dicts(people.with_judge)
-    for name in ("between", "repeats"):
-        row[name] = {which: asdict(found) for which, found in row[name].items()}
+        for which, estimate in estimates.items():
+            row["estimates"][name][which]["saved"] = estimate.saved
     return row
-
-
-def _nested_dicts(found):
-    "Name → score → a dataclass as a dict"
-    return {
-        name: {which: asdict(value) for which, value in by_score.items()}
-        for name, by_score in found.items()
-    }
 
 
 # %% ../../nbs/comparison/12_people.ipynb #35352d11

@@ -1075,11 +1075,17 @@ def _draw_stage(ax, y, stage):
     _beside(ax, text, (stage.left + stage.lost, y), fontsize=8)
 
 
-# %% ../../nbs/comparison/00_plots.ipynb #6cc7323d
+# %% ../../nbs/comparison/00_plots.ipynb #2cb8bf3f
 @styled
-def _funnel(pairs, title):
-    "The figure of `plot_funnel`"
-    stages = _stages(pairs)
+def plot_funnel(
+    # An `argen.scenarios.generation.Funnel`, or pairs of a step and how many were left
+    # after it
+    funnel,
+    title: str = "",  # By default the data set's name
+):  # Matplotlib `Figure`
+    "What became of proposals, step by step"
+    stages = _stages(funnel.stages() if hasattr(funnel, "stages") else funnel)
+    title = title or getattr(funnel, "dataset", "")
     what = f"Funnel of {title}" if title else "Funnel"
     alt = f"{what}: {_listing(stage.text() for stage in stages)}"
     fig = figure(7.4, 0.6 + 0.34 * len(stages), alt)
@@ -1092,18 +1098,6 @@ def _funnel(pairs, title):
     ax.set_xlabel("proposals left; hatched: rejected by this step")
     ax.set_title(title)
     return fig
-
-
-# %% ../../nbs/comparison/00_plots.ipynb #2cb8bf3f
-def plot_funnel(
-    # An `argen.scenarios.generation.Funnel`, or pairs of a step and how many were left
-    # after it
-    funnel,
-    title: str = "",  # By default the data set's name
-):  # Matplotlib `Figure`
-    "What became of proposals, step by step"
-    stages = funnel.stages() if hasattr(funnel, "stages") else list(funnel)
-    return _funnel(stages, title or getattr(funnel, "dataset", ""))
 
 
 # %% ../../nbs/comparison/00_plots.ipynb #c13b3f7b

@@ -27,9 +27,42 @@ from ..statistics.robustness import Adjusted, Bounds
 from ..statistics.scores import row_hash
 
 
+# %% ../../nbs/comparison/01_results.ipynb #815ea105
+class _OfModel:
+    "What all results have that are compared: who responded, and who judged"
+
+    @property
+    def model(self) -> str:
+        "Full name of the model"
+        return self.config.get("model_name") or self.name
+
+    @property
+    def judge(self) -> str:
+        "Who judged"
+        judge = self.config.get("judge") or self.config.get("evaluator")
+        return str(judge or "unknown")
+
+
+class _Ranking:
+    "What all comparisons have: results by name, best first"
+
+    def __getitem__(self, name: str):
+        return next(result for result in self.results if result.name == name)
+
+    @property
+    def names(self) -> list[str]:
+        "Best first"
+        return [result.name for result in self.results]
+
+    @property
+    def others(self) -> list:
+        "Results that are compared with a baseline"
+        return [result for result in self.results if result.differences]
+
+
 # %% ../../nbs/comparison/01_results.ipynb #87028602
 @dataclass
-class Result:
+class Result(_OfModel):
     "One model's evaluation within a comparison"
 
     name: str  # How the comparison calls it
@@ -63,17 +96,6 @@ class Result:
         "Its rows as dicts"
         values = self.frame.astype(object)
         return values.where(values.notna(), None).to_dict("records")
-
-    @property
-    def model(self) -> str:
-        "Full name of the model"
-        return self.config.get("model_name") or self.name
-
-    @property
-    def judge(self) -> str:
-        "Who judged"
-        judge = self.config.get("judge") or self.config.get("evaluator")
-        return str(judge or "unknown")
 
     @property
     def n_truncated(self) -> int | None:  # `None` where the file doesn't record it

@@ -22,19 +22,19 @@ from ..runs import versions
 from ..statistics.differences import PairedDifference, format_p, paired_differences
 from ..statistics.intervals import _DEFAULT, Estimate, Resampling, mean_intervals
 from ..statistics.robustness import Bounds
-from ..statistics.scores import is_missing, scenario_scores
+from ..statistics.scores import _mean, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
 from .plots import figure_html, plot_differences, plot_scores
-from .results import Result, _shared_prompts
+from .results import Result, _OfModel, _Ranking, _shared_prompts
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #7b61d05a
 _ALL = ("all", "")
 
 
 @dataclass
-class RubricResult:
+class RubricResult(_OfModel):
     "One model's evaluation within a comparison by a rubric"
 
     name: str
@@ -54,20 +54,10 @@ class RubricResult:
         "Its rows as dicts"
         return self.frame.to_dict("records")
 
-    @property
-    def judge(self) -> str:
-        "Who graded"
-        return str(self.config.get("judge") or "unknown")
-
-    @property
-    def model(self) -> str:
-        "Full name of the model"
-        return self.config.get("model_name") or self.name
-
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #d5c7f25f
 @dataclass
-class RubricComparison:
+class RubricComparison(_Ranking):
     "Results by one rubric on the same prompts, best first"
 
     results: list[RubricResult]
@@ -77,23 +67,10 @@ class RubricComparison:
     warnings: list[str]  # Why this may not be like with like
     settings: dict  # Level, n_resamples, seed
 
-    def __getitem__(self, name: str) -> RubricResult:
-        return next(result for result in self.results if result.name == name)
-
     def __repr__(self):
         return (
             f"RubricComparison of {', '.join(self.names)} on {self.n_prompts} prompts"
         )
-
-    @property
-    def names(self) -> list[str]:
-        "Best first"
-        return [result.name for result in self.results]
-
-    @property
-    def others(self) -> list[RubricResult]:
-        "Results that are compared with a baseline"
-        return [result for result in self.results if result.differences]
 
     @property
     def failed(self) -> dict:
@@ -130,11 +107,8 @@ def _measure(result, scores, resampling):
         known = replace(found, n_missing=scores.missing[part])
         result.estimates[part] = clipped(known)
     n_missing = scores.missing[_ALL]
-    worst, best = (min(max(end, 0), 1) for end in scores.ends.mean())
-    has_rows = len(scores.ends) > 0
     result.bounds = Bounds(
-        float(worst) if has_rows else None,
-        float(best) if has_rows else None,
+        *map(_clip, scores.ends.mean()),
         n_missing=n_missing,
         n=result.estimates[_ALL].n_scored + n_missing,
     )
@@ -143,8 +117,12 @@ def _measure(result, scores, resampling):
         met.append(row | {"criteria": [one | {"met": True} for one in row["criteria"]]})
     columns, _ = _as_columns(met)
     always = scenario_scores({"score": columns[_ALL]}, result.frame.prompt_hash)
-    mean = always.means["score"].mean()
-    result.always_met = None if is_missing(mean) else float(min(max(mean, 0), 1))
+    result.always_met = _clip(always.means["score"].mean())
+
+
+def _clip(mean):
+    "A mean within [0, 1], `None` where it is missing"
+    return None if is_missing(mean) else float(min(max(mean, 0), 1))
 
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #878c2ac9
@@ -171,10 +149,9 @@ def _measure_differences(results, scores, baselines, resampling):
         best = (first.ends.best - second.ends.worst).dropna()
         n = result.bounds.n + len(second.ends)
         n_missing = first.missing[_ALL] + second.missing[_ALL]
-        known = len(worst) > 0
         result.difference_bounds = Bounds(
-            float(worst.mean()) if known else None,
-            float(best.mean()) if known else None,
+            _mean(worst),
+            _mean(best),
             n_missing=n_missing,
             n=n,
         )

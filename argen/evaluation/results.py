@@ -452,15 +452,23 @@ def _repr_markdown_(self: Evaluation):
     return "\n\n".join(parts)
 
 
-# %% ../../nbs/evaluation/01_results.ipynb #6b2e711f
-def read_evaluation(
-    path: str | Path,  # A result file, of argen or of the reference implementation
-) -> Evaluation:  # Raises `InputError` for what isn't one
-    "Read a result file"
-    data = read_json_file(path)
-    check_result(data, str(path))
+# %% ../../nbs/evaluation/01_results.ipynb #8e85e4b1
+def as_evaluation(
+    data: dict,  # The JSON of a result file
+    where: str,  # Where it is from, for messages
+) -> Evaluation:  # Raises `InputError` for what is no result
+    "The evaluation that a result's JSON holds"
+    check_result(data, where)
     return Evaluation(
         config=data["evaluation_config"],
         summary=data["summary_metrics"],
         rows=data["individual_results"],
     )
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #6b2e711f
+def read_evaluation(
+    path: str | Path,  # A result file, of argen or of the reference implementation
+) -> Evaluation:  # Raises `InputError` for what isn't one
+    "Read a result file"
+    return as_evaluation(read_json_file(path), str(path))

@@ -20,6 +20,7 @@ from argen.evaluation.responses import (
     scorable_scenarios,
 )
 from argen.evaluation.rubrics import (
+    _check_kept,
     bring_criteria,
     judge_by_rubric,
     rescore_by_rubric,
@@ -62,24 +63,13 @@ def _judge_all(pairs, judge, progress, stage) -> list:
 
 
 # %% ../../nbs/evaluation/02_run.ipynb #49ec3137
-def _check_kept(verdicts):
-    "`InputError` when the judge stopped because its store can't be written to"
-    for verdict in verdicts:
-        for reason in verdict.missing.values():
-            if reason.startswith("store: "):
-                raise InputError(
-                    f"`store`: verdicts can't be kept ({reason.removeprefix('store: ')}"
-                    "); make room for it, and the same command resumes"
-                )
-
-
 def _judged(responses, judge, config, *, policy, progress, stage) -> Evaluation:
     "Have responses judged, and score them"
     from argen.auditing.cards import judge_line
 
     counted = judge.counting_apart() if isinstance(judge, LLMJudge) else judge
     verdicts = _judge_all(responses.pairs, counted, progress, stage)
-    _check_kept(verdicts)
+    _check_kept(reason for found in verdicts for reason in found.missing.values())
     rows = []
     judged = zip(responses.pairs, verdicts, responses.epochs, strict=True)
     for (scenario, response), verdict, epoch in judged:

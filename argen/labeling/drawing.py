@@ -23,8 +23,7 @@ from argen.labeling.plans import (
 )
 
 from ..errors import InputError, require
-from ..evaluation.responses import check_result
-from ..evaluation.results import Evaluation, read_evaluation
+from ..evaluation.results import Evaluation, as_evaluation, read_evaluation
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy
 from ..policy_files import as_policy
@@ -44,17 +43,11 @@ class Source:
 
 def _evaluation(given, number: int) -> Evaluation:
     "An evaluation from whatever holds one"
-    where = f"`evaluations[{number}]`"
     if isinstance(given, (str, Path)):
         return read_evaluation(given)
     if isinstance(given, Evaluation):
         return given
-    check_result(given, where)
-    return Evaluation(
-        given["evaluation_config"],
-        given["summary_metrics"],
-        given["individual_results"],
-    )
+    return as_evaluation(given, f"`evaluations[{number}]`")
 
 
 def _names(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -114,13 +107,17 @@ class Pool:
 
 
 # %% ../../nbs/labeling/01_drawing.ipynb #4dc6ad49
-def _stratum(sources, prompt) -> str:
-    "The tier of a scenario, as the first evaluation that has one says"
+def known_label(
+    sources: Sequence[Source],
+    prompt: str,  # Its hash
+    name: str,  # 'tier' or 'scope'
+):  # `None` where no evaluation has one
+    "Tier or scope of a scenario, as the first evaluation that has one says"
     for source in sources:
-        for row in source.rows[prompt]:
-            if row.get("tier"):
-                return str(row["tier"])
-    return _UNLABELED
+        for row in source.rows.get(prompt, ()):
+            if row.get(name):
+                return row[name]
+    return None
 
 
 def drawable(
@@ -137,7 +134,8 @@ def drawable(
     )
     by_stratum = {}
     for prompt in sorted(answered):
-        by_stratum.setdefault(_stratum(sources, prompt), []).append(prompt)
+        stratum = str(known_label(sources, prompt, "tier") or _UNLABELED)
+        by_stratum.setdefault(stratum, []).append(prompt)
     reasons = {
         "not in all evaluations": len(every - shared),
         "a response missing": len(shared - answered),

@@ -16,6 +16,7 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from argen.labeling.presses import (
+    _KINDS,
     Answers,
     Press,
     answers_by_item,
@@ -80,8 +81,7 @@ def _verdict(
     comment: str | None,
 ) -> Verdict:  # `ValueError` for a value that no verdict can have
     "A person's verdict; principles without fields weren't asked about"
-    known = {name for kinds in VERDICT_FIELDS.values() for name in kinds}
-    fields = {name: value for name, value in values.items() if name in known}
+    fields = {name: value for name, value in values.items() if name in _KINDS}
     missing = {
         principle: "not asked"
         for principle in PRINCIPLES
@@ -274,7 +274,7 @@ def _number(label: PersonLabel, name: str) -> float:
     value = getattr(label.verdict, name, None)
     if value is None:
         return float("nan")
-    kind = next(kinds[name] for kinds in VERDICT_FIELDS.values() if name in kinds)
+    kind = _KINDS[name]
     return float(kind.index(value) if isinstance(kind, tuple) else value)
 
 

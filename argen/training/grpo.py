@@ -328,7 +328,7 @@ def train(
     watchdog = Watchdog(output_dir, stall_factor, stops=stop_on_stall)
     by_rubric = isinstance(policy, Rubric)
     if by_rubric:
-        _check_rubric(policy, chosen, witness)
+        _check_rubric(chosen, witness)
     else:
         policy = replace(policy, ablation=chosen.ablation_mode or policy.ablation)
     mix = RewardMix(
@@ -365,7 +365,7 @@ def train(
 
 
 # %% ../../nbs/training/10_grpo.ipynb #wgr00003
-def _check_rubric(rubric, settings, witness):
+def _check_rubric(settings, witness):
     "`InputError` for settings that go with a policy and not with a rubric"
     unused = {"ablation_mode": settings.ablation_mode, "witness": witness}
     for name, value in unused.items():

@@ -248,12 +248,19 @@ def _judge(self: Rewards, pairs, step):
         row["missing"] = verdict.missing or None
         self.scores.append(scored)
         self.rows.append(row)
-    begun = min(timed.begun for timed in judged)
-    metrics = {"judge_wait": wait}
-    metrics["judge_seconds"] = max(timed.ended for timed in judged) - begun
+    return {"judge_wait": wait} | self._judging(judged)
+
+
+@patch
+def _judging(self: Rewards, judged):
+    "Seconds, requests and cost of judging, as far as they are known"
     usage = getattr(self.judge.judge, "usage", None)  # Of a judge that counts
-    metrics["judge_requests"] = getattr(usage, "asked", None)
-    metrics["judge_cost"] = getattr(usage, "cost", None)
+    begun = min(timed.begun for timed in judged)
+    metrics = {
+        "judge_seconds": max(timed.ended for timed in judged) - begun,
+        "judge_requests": getattr(usage, "asked", None),
+        "judge_cost": getattr(usage, "cost", None),
+    }
     return {k: float(value) for k, value in metrics.items() if value is not None}
 
 

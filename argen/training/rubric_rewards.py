@@ -97,15 +97,7 @@ class RubricRewards(Rewards):
             score = rubric_score(criteria)
             self.scores.append(Scores(None, None, None, combined=score))
             self.rows.append(_row(scenario, response, criteria, score, step))
-        begun = min(timed.begun for timed in judged)
-        seconds = max(timed.ended for timed in judged) - begun
-        usage = getattr(self.judge.judge, "usage", None)  # Of a grader that counts
-        metrics = {
-            "judge_seconds": seconds,
-            "judge_requests": getattr(usage, "asked", None),
-            "judge_cost": getattr(usage, "cost", None),
-        }
-        return {k: float(value) for k, value in metrics.items() if value is not None}
+        return self._judging(judged)
 
 
 # %% ../../nbs/training/00b_rubric_rewards.ipynb #99538818
