@@ -54,6 +54,12 @@ def _settings(function, names, arguments):
     return defaults | _given(arguments, names)
 
 
+def _add_input(parser, name, metavar, text, **settings):
+    "What a command reads, which has no flag"
+    group = parser.add_argument_group("input")
+    group.add_argument(name, metavar=metavar, help=text, **settings)
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #dry00502
 def _add_dry_run(parser):
     "The option that asks nothing"
@@ -327,23 +333,27 @@ def _add_response_options(parser):
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #35b9512f
-def _named(job, subject, settings):
-    "A run folder in runs/ that the same settings find again"
+def _named(arguments, job, subject, settings):
+    "The folder that was asked for, or one in runs/ that the same settings find again"
     from argen.models.names import file_name, model_label
     from argen.policy import POLICIES
     from argen.policy_files import as_policy
     from argen.records import content_hash
 
+    if getattr(arguments, "output_dir", None):
+        return Path(arguments.output_dir)
     settings = dict(settings)
     if settings.get("policy", "published") not in POLICIES:  # A file may be edited
         settings["policy"] = as_policy(settings["policy"]).hash
     texts = {name: str(value) for name, value in settings.items()}
     label = file_name(model_label(subject))
-    return _dated(f"{job}-{label}-{content_hash(texts)[:6]}")
+    return _dated(arguments, f"{job}-{label}-{content_hash(texts)[:6]}")
 
 
-def _dated(name):
-    "The newest run folder of a name, or a new one; date and time end its name"
+def _dated(arguments, name):
+    "The folder that was asked for, or the newest run folder of a name, or a new one"
+    if getattr(arguments, "output_dir", None):
+        return Path(arguments.output_dir)
     begun = sorted(Path("runs").glob(f"{name}-????????_??????"))
     if begun:
         return begun[-1]
@@ -508,10 +518,7 @@ def _add_process_options(parser):
     "Options of `argen process`"
     from argen.scenarios.processing import process
 
-    group = parser.add_argument_group("input")
-    group.add_argument(
-        "files", nargs="+", metavar="FILE", help=f"scenarios: {_SCENARIO_FILES}"
-    )
+    _add_input(parser, "files", "FILE", f"scenarios: {_SCENARIO_FILES}", nargs="+")
     _add_column_options(parser)
     labelers = "offline (rules), writer (what the offline writer meant), openai, gemini"
     add_options(
@@ -749,7 +756,7 @@ def _train(arguments, progress):
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     naming = given | _given(arguments, ["policy", "rubric", *_POLICY, *_COLUMNS])
     naming |= {"judge": _judge_name(arguments)}
-    folder = given.pop("output_dir", None) or _named("train", model, naming)
+    folder = given.pop("output_dir", None) or _named(arguments, "train", model, naming)
     try:
         training = train(
             model,
@@ -912,13 +919,9 @@ def _judge_existing(arguments, progress):
 
     given = _with_columns(arguments, _given(arguments, ["rescore", "scenarios"]))
     given |= _given(arguments, ["dry_run"])
-    settings = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name not in ("output", "export", "by", "run", "command", "dry_run")
-    }
-    folder = getattr(arguments, "output_dir", None)
-    folder = Path(folder or _named("evaluate", arguments.path, settings))
+    unused = ("output", "export", "by", "run", "command", "dry_run")
+    settings = _given(arguments, vars(arguments).keys() - unused)
+    folder = _named(arguments, "evaluate", arguments.path, settings)
     is_kept = not hasattr(arguments, "output") and "dry_run" not in given
     with hold(folder if is_kept else None, "argen evaluate"):
         evaluation = evaluate_responses(
@@ -943,8 +946,7 @@ def _ask_and_judge(arguments, progress):
     model = getattr(arguments, "model", DEFAULT_MODEL_ID)
     scenarios = arguments.scenarios
     settings = _response_settings(arguments, model=model, scenarios=scenarios)
-    folder = getattr(arguments, "output_dir", None)
-    folder = Path(folder or _named("evaluate", model, settings))
+    folder = _named(arguments, "evaluate", model, settings)
     given = _with_columns(arguments, {"scenarios": scenarios})
     if hasattr(arguments, "by"):
         given["scenarios"] = as_scenarios(given["scenarios"])
@@ -1028,8 +1030,7 @@ def _compare_modes(arguments, progress):
     settings = _response_settings(
         arguments, model=model, scenarios=scenarios, responses=path
     )
-    folder = getattr(arguments, "output_dir", None)
-    folder = Path(folder or _named("eval-modes", path or model, settings))
+    folder = _named(arguments, "eval-modes", path or model, settings)
     with hold(folder, "argen evaluate"):
         return _compare_modes_in(folder, arguments, progress)
 
@@ -1211,13 +1212,8 @@ def _compare_results(arguments):
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["labels", "label_plan", "by", "plan"]),
     )
-    settings = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name not in ("run", "command")
-    }
-    folder = getattr(arguments, "output_dir", None)
-    folder = folder or _named("compare", arguments.results[0], settings)
+    settings = _given(arguments, vars(arguments).keys() - {"run", "command"})
+    folder = _named(arguments, "compare", arguments.results[0], settings)
     with hold(folder, "argen compare"):
         report = comparison.report(folder, **_given(arguments, ["csv"]))
     text = f"{comparison._repr_markdown_()}\n\nReport: {report}"
@@ -1231,8 +1227,7 @@ def _compare_models(arguments, progress):
 
     models, scenarios = arguments.models, arguments.scenarios
     settings = _response_settings(arguments, models=models, scenarios=scenarios)
-    folder = getattr(arguments, "output_dir", None)
-    folder = Path(folder or _named("compare", models[0], settings))
+    folder = _named(arguments, "compare", models[0], settings)
     comparison = compare_models(
         models,
         **_with_columns(arguments, {"scenarios": scenarios}),
@@ -1359,7 +1354,7 @@ def _audit(arguments, progress):
     complete = not _given(arguments, ["probes", "properties", "quick", "per_class"])
     if complete:
         save_card(card)
-    folder = getattr(arguments, "output_dir", None) or _dated(f"audit-{card.key[:6]}")
+    folder = _dated(arguments, f"audit-{card.key[:6]}")
     with hold(folder, "argen audit"):
         page = write_report(card, folder)
     short = unmet(card, dict(getattr(arguments, "require", [])))
@@ -1426,13 +1421,8 @@ def _add_label_plan_options(parser):
     from argen.labeling.preparing import prepare_labels
     from argen.records import PRINCIPLES
 
-    group = parser.add_argument_group("input")
-    group.add_argument(
-        "results",
-        nargs="+",
-        metavar="RESULT",
-        help="result files of two or more models; the first is the baseline",
-    )
+    text = "result files of two or more models; the first is the baseline"
+    _add_input(parser, "results", "RESULT", text, nargs="+")
     changes = {
         "principles": {"choices": PRINCIPLES},
         "pilot": {"metavar": "LABELS"},
@@ -1539,8 +1529,7 @@ def _importing(kind):
         "Options of the command"
         from argen.rubrics.importing import import_rubrics
 
-        group = parser.add_argument_group("input")
-        group.add_argument("path", metavar="FILE", help="the file to import")
+        _add_input(parser, "path", "FILE", "the file to import")
         output = {
             "metavar": "FILE.jsonl",
             "help": "scenario file to write; by default NAME.argen.jsonl beside it",
@@ -1563,8 +1552,7 @@ def _add_inspect_options(parser):
     "Options of `argen import inspect`"
     from argen.publishing.inspect_logs import import_inspect
 
-    group = parser.add_argument_group("input")
-    group.add_argument("path", metavar="FILE", help="a log, .eval or .json")
+    _add_input(parser, "path", "FILE", "a log, .eval or .json")
     output = {
         "metavar": "FILE.json",
         "help": "responses to write; by default NAME.argen.json beside the log",
@@ -1586,8 +1574,7 @@ def _add_meta_options(parser):
     from argen.judge.judges import make_judge
     from argen.rubrics.meta import grader_card
 
-    group = parser.add_argument_group("input")
-    group.add_argument("path", metavar="FILE", help="HealthBench's meta-evaluation")
+    _add_input(parser, "path", "FILE", "HealthBench's meta-evaluation")
     add_options(parser, "", grader_card, ["limit", "output_dir"])
     add_options(
         parser,
@@ -1647,7 +1634,9 @@ def _demo(arguments, progress):
     from argen.quickstart import demo
 
     given = _given(arguments, ["output_dir", "seed"])
-    folder = given.pop("output_dir", None) or _named("demo", "smollm2", given)
+    folder = given.pop("output_dir", None) or _named(
+        arguments, "demo", "smollm2", given
+    )
     done = demo(folder, progress=progress, **given)
     shown = done._repr_markdown_().rsplit("Report:", 1)[0].strip()
     caution = (
@@ -1765,8 +1754,7 @@ def _gate(arguments, progress):
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["baseline", "plan"]),
     )
-    folder = getattr(arguments, "output_dir", None)
-    folder = folder or _dated(f"gate-{found.rule.hash[:6]}")
+    folder = _dated(arguments, f"gate-{found.rule.hash[:6]}")
     with hold(folder, "argen gate"):
         where = found.save(folder)
     found.add_to_job_summary()
@@ -1935,8 +1923,7 @@ def _fill_checklist(arguments):
     filled = checklist(
         _named_results(arguments), arguments.checklist, **_given(arguments, ["plan"])
     )
-    folder = getattr(arguments, "output_dir", None)
-    folder = folder or _dated(f"report-{arguments.checklist}")
+    folder = _dated(arguments, f"report-{arguments.checklist}")
     with hold(folder, "argen report"):
         page = filled.save(folder)
     return f"{filled!r}\n\nReport: {page}"
@@ -2207,11 +2194,11 @@ def _add_export_options(parser):
     from argen.publishing.export import DTYPES, export_model
     from argen.publishing.results import TARGETS, export_result
 
-    group = parser.add_argument_group("input")
-    group.add_argument(
+    _add_input(
+        parser,
         "trained",
-        metavar="RUN",
-        help="folder of a finished training; with --to, a result or its folder, or"
+        "RUN",
+        "folder of a finished training; with --to, a result or its folder, or"
         " scenarios",
     )
     add_options(
