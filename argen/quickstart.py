@@ -50,6 +50,7 @@ from .auditing.properties import control_responses
 from .comparison import report as comparison_report
 from .comparison.comparing import Comparison, compare
 from .comparison.plots import figure_html, plot_learning
+from .comparison.tables import _number
 from .evaluation.responses import ResponseSet
 from .evaluation.results import Evaluation
 from .evaluation.run import evaluate, judge_and_score
@@ -446,8 +447,7 @@ _RULE = "Chosen by rule: the largest gain, the median and the largest loss."
 
 def _shown_score(row):
     "The combined score of a row"
-    score = row["combined_score"]
-    return "–" if score is None else f"{score:.2f}"
+    return _number(row["combined_score"], ".2f")
 
 
 def _title(pair):
@@ -516,8 +516,7 @@ def _reversed(difference):
 
 def _table_row(name, result, difference):
     "A row of the table"
-    means = [result.estimates[principle].mean for principle in PRINCIPLES]
-    shown = ["–" if mean is None else f"{mean:.3f}" for mean in means]
+    shown = [_number(result.estimates[name].mean, ".3f") for name in PRINCIPLES]
     return [name, result.estimates["combined"].show(), *shown, difference]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..comparison.comparing import Comparison, compare
-from ..comparison.headline import _methods, headline
+from ..comparison.headline import _judge_names, _methods, headline
 from ..comparison.pages import html_page
 from ..comparison.study_plan import StudyPlan
 from ..errors import require
@@ -165,8 +165,7 @@ def _scoring(comparison):
 
 # %% ../../nbs/assurance/01_checklist.ipynb #4478d99e
 def _judges(comparison):
-    names = sorted({result.judge for result in comparison.results})
-    return f"Judged by {' and '.join(names)}, by no person."
+    return f"Judged by {' and '.join(_judge_names(comparison))}, by no person."
 
 
 def _compared(comparison):

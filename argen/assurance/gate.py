@@ -48,6 +48,7 @@ from argen.comparison.study_plan import (
 )
 
 from ..comparison.measures import _find
+from ..comparison.tables import _number
 from ..errors import InputError, require
 from ..files import output_folder, write_error, write_json, write_text
 from ..policy import Policy
@@ -370,7 +371,7 @@ def gate(
 # %% ../../nbs/assurance/00_gate.ipynb #b813fe77
 def _part_row(part: Part) -> list:
     "A part as a row of the table"
-    difference = "–" if part.difference is None else f"{part.difference:+.3f}"
+    difference = _number(part.difference, "+.3f")
     span = "–" if part.low is None else f"{part.low:+.3f} to {part.high:+.3f}"
     shown = part.outcome if part.outcome == PASS else f"**{part.outcome}**"
     name, where = _in_cell(part.model), _in_cell(part.where)

@@ -244,6 +244,12 @@ def _model_here(config: dict, manifest: dict | None, near: Path | None) -> str |
     return None
 
 
+def _if_changed(config: dict) -> dict:
+    "What a value that differs is, and why: nothing is proved by another argen"
+    changed = _changed_versions(config, ["argen"])
+    return {"why": changed, "otherwise": NOT if changed else DIFFERS}
+
+
 # %% ../../nbs/assurance/04_reproduce.ipynb #f81f33b7
 def _not_here(config: dict, model: str | None) -> str:
     "Why a model can't be asked again; '' when it can"
@@ -334,9 +340,7 @@ def _scenarios(label, result, copies) -> Iterator[Number]:
     for name, (recorded, said) in copies.items():
         same = "as the result says"
         differs = same if recorded == said else "another text than the result's"
-        changed = _changed_versions(config, ["argen"])
-        other = {"why": changed, "otherwise": NOT if changed else DIFFERS}
-        yield _number(part, name, differs, same, **other)
+        yield _number(part, name, differs, same, **_if_changed(config))
 
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #88d94c07
@@ -375,8 +379,7 @@ def _verdicts(label, result, store) -> Iterator[Number]:
         yield from _stored_verdicts(part, result, store)
         return
     verdicts = offline_judge(_pairs(result))
-    changed = _changed_versions(config, ["argen"])
-    other = {"why": changed, "otherwise": NOT if changed else DIFFERS}
+    other = _if_changed(config)
     for number, (row, verdict) in enumerate(zip(result.rows, verdicts), 1):
         for name in _JUDGED:
             found = getattr(verdict, name)

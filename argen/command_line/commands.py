@@ -817,6 +817,14 @@ def _add_evaluate_options(parser):
     )
     _add_policy_options(parser)
     _add_rubric_option(parser)
+    _add_evaluation_output(parser)
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #a0d02eae
+def _add_evaluation_output(parser):
+    "Options of where an evaluation goes, and in which forms"
+    from argen.evaluation.run import evaluate
+
     add_options(
         parser,
         "output",
@@ -1083,10 +1091,8 @@ _SIDE_BY_SIDE = [
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #d07c24ef
-def _add_compare_options(parser):
-    "Options of `argen compare`"
-    from argen.comparison.launch import compare_models
-
+def _add_compared(parser):
+    "Options of what is compared, and what results are held against"
     group = parser.add_argument_group("what to compare")
     what = group.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -1123,6 +1129,14 @@ def _add_compare_options(parser):
         metavar="FILE",
         help="with --results: a plan of `argen plan`; the report says what departed",
     )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #59531669
+def _add_compare_options(parser):
+    "Options of `argen compare`"
+    from argen.comparison.launch import compare_models
+
+    _add_compared(parser)
     add_options(
         parser,
         "",
@@ -1147,7 +1161,7 @@ def _add_compare_options(parser):
             " default a folder in runs/ with date and time"
         },
     )
-    group.add_argument(
+    parser._action_groups[-1].add_argument(
         "--csv",
         action="store_true",
         help="write rows.csv beside rows.parquet for more than 20,000 rows too",

@@ -19,6 +19,8 @@ from functools import cache
 from types import NoneType
 from typing import Literal, get_args, get_origin
 
+from fastcore.basics import patch
+
 from ..runs import wait_for_first
 from ..settings import check_numbers, number_range
 
@@ -182,47 +184,59 @@ class Parser(argparse.ArgumentParser):
                     found[action.dest] = flag
         return found
 
-    def hyphened(
-        self,
-        words: Sequence[str],  # Of a command line
-    ) -> list[str]:
-        "Flags with hyphens for underscores; values are left alone"
-        found = []
-        for word in words:
-            flag, mark, value = word.partition("=")
-            if word.startswith("--"):
-                word = flag.replace("_", "-") + mark + value
-            found.append(word)
-        return found
 
-    def parse_args(self, words=None, namespace=None):
-        "Parse; an unknown option gets a suggestion"
-        words = self.hyphened(sys.argv[1:] if words is None else words)
-        self.typed = {word.partition("=")[0] for word in words}
-        parsed, unknown = self.parse_known_args(words, namespace)
-        if unknown:
-            self.error(f"unknown: {' '.join(unknown)}{self.suggestion(unknown[0])}")
-        return parsed
+# %% ../../nbs/command_line/00_options.ipynb #0c890bb2
+@patch
+def hyphened(
+    self: Parser,
+    words: Sequence[str],  # Of a command line
+) -> list[str]:
+    "Flags with hyphens for underscores; values are left alone"
+    found = []
+    for word in words:
+        flag, mark, value = word.partition("=")
+        if word.startswith("--"):
+            word = flag.replace("_", "-") + mark + value
+        found.append(word)
+    return found
 
-    def check(
-        self,
-        parsed: argparse.Namespace,  # As `parse_args` returns it
-    ):
-        "`InputError` for a number out of its range"
-        check_numbers(self.job, **vars(parsed))
 
-    def suggestion(
-        self,
-        word: str,  # That no option is called
-    ) -> str:
-        "What may have been meant"
-        near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-        return f"; did you mean {near[0]}?" if near else ""
+@patch
+def parse_args(self: Parser, words=None, namespace=None):
+    "Parse; an unknown option gets a suggestion"
+    words = self.hyphened(sys.argv[1:] if words is None else words)
+    self.typed = {word.partition("=")[0] for word in words}
+    parsed, unknown = self.parse_known_args(words, namespace)
+    if unknown:
+        self.error(f"unknown: {' '.join(unknown)}{self.suggestion(unknown[0])}")
+    return parsed
 
-    def error(self, message):
-        "Exit with code 2, in two lines"
-        wait_for_first()
-        message = message[:500]
-        message = message.replace("argument ", "").replace("the following ", "")
-        sys.stderr.write(f"{self.prog}: {message}\nSee {self.prog} --help\n")
-        sys.exit(2)
+
+@patch
+def check(
+    self: Parser,
+    parsed: argparse.Namespace,  # As `parse_args` returns it
+):
+    "`InputError` for a number out of its range"
+    check_numbers(self.job, **vars(parsed))
+
+
+# %% ../../nbs/command_line/00_options.ipynb #4a5def0b
+@patch
+def suggestion(
+    self: Parser,
+    word: str,  # That no option is called
+) -> str:
+    "What may have been meant"
+    near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@patch
+def error(self: Parser, message):
+    "Exit with code 2, in two lines"
+    wait_for_first()
+    message = message[:500]
+    message = message.replace("argument ", "").replace("the following ", "")
+    sys.stderr.write(f"{self.prog}: {message}\nSee {self.prog} --help\n")
+    sys.exit(2)

@@ -142,9 +142,8 @@ Comparison.save = Comparison.report
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #cdfec13a
-def _best(parts, baselines, base, resampling):
+def _best(combined, baselines, base, resampling):
     "The best of the candidates that the baseline's judge scored; `None` below two"
-    combined = {name: part.scores.means["combined"] for name, part in parts.items()}
     candidates = {}
     for name, baseline in baselines.items():
         if baseline == base.name:
@@ -172,9 +171,8 @@ def _rank_by_judge(results, resampling):
     return judge_rankings(rows, **asdict(resampling))
 
 
-def _recipes(results, parts, base, seeds, resampling):
+def _recipes(results, combined, base, seeds, resampling):
     "Each recipe's runs against the baseline; `InputError` for an unknown run"
-    combined = {name: part.scores.means["combined"] for name, part in parts.items()}
     found = {}
     for recipe, runs in seeds.items():
         names = [_find(results, run).name for run in runs]
@@ -203,6 +201,12 @@ def _read_all(items):
     require(results, "no result to compare; give at least one")
     _name_apart(results)
     return results
+
+
+def _refuse_unused(**given):
+    "`InputError` for what results by a rubric don't use"
+    for name, value in given.items():
+        require(not value, f"`{name}`: results by a rubric don't use it; leave it out")
 
 
 def _prepare(results, policy, by):
@@ -246,11 +250,7 @@ def compare(
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     if is_by_rubric(results):
-        unused = {"policy": policy, "labels": labels, "seeds": seeds, "failed": failed}
-        for name, value in unused.items():
-            require(
-                not value, f"`{name}`: results by a rubric don't use it; leave it out"
-            )
+        _refuse_unused(policy=policy, labels=labels, seeds=seeds, failed=failed)
         return compare_rubrics(results, baseline, Resampling(level, n_resamples, seed))
     base = _find(results, baseline)
     complete = list(map(replace, results))  # Before rows are left out
@@ -265,7 +265,8 @@ def compare(
     baselines = _baselines(results, base)
     with shared_draws():
         parts = _measure_all(results, baselines, resampling, known)
-        best = _best(parts, baselines, base, resampling)
+        combined = {n: part.scores.means["combined"] for n, part in parts.items()}
+        best = _best(combined, baselines, base, resampling)
     people = None
     if given is not None:
         people = people_labels(
@@ -289,7 +290,7 @@ def compare(
         settings=settings,
         best=best,
         judges=_rank_by_judge(results, resampling),
-        repeated=_recipes(results, parts, base, seeds or {}, resampling),
+        repeated=_recipes(results, combined, base, seeds or {}, resampling),
         people=people,
         preregistration=plan and check_plan(plan, complete, resampling, **kept),
     )

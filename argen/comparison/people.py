@@ -29,6 +29,7 @@ from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.scores import ScenarioScores, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from .results import Result, _Labels
+from .tables import _number
 
 
 # %% ../../nbs/comparison/12_people.ipynb #6676f8ea
@@ -336,23 +337,23 @@ def _prompts(labels):
     return labels.groupby("unit").prompt.first()
 
 
-def _between_people(labels):
-    "Score → `Agreement` between people, on what was asked once"
-    first, prompts = labels[~labels.is_repeat], _prompts(labels)
-    found = {}
+def _by_score(labels, units, raters):
+    "Score → `Agreement` of raters on units, which are columns of the labels"
+    found, prompts = {}, _prompts(labels)
     for name in SCORES:
-        table = first.pivot_table(name, "unit", "person", dropna=False)
+        table = labels.pivot_table(name, units, raters, dropna=False)
         found[name] = _agreement(table, prompts)
     return found
+
+
+def _between_people(labels):
+    "Score → `Agreement` between people, on what was asked once"
+    return _by_score(labels[~labels.is_repeat], "unit", "person")
 
 
 def _with_themselves(labels):
     "Score → `Agreement` of each person with the same person, asked again"
-    found, prompts = {}, _prompts(labels)
-    for name in SCORES:
-        table = labels.pivot_table(name, ["unit", "person"], "is_repeat", dropna=False)
-        found[name] = _agreement(table, prompts)
-    return found
+    return _by_score(labels, ["unit", "person"], "is_repeat")
 
 
 def _with_judge(results, matched):
@@ -613,16 +614,14 @@ def _counted(people):
 # %% ../../nbs/comparison/12_people.ipynb #cce936b8
 def _estimate_row(people, name, which, estimate):
     "One model and score: estimate, its parts, and the judge's bias"
-    saved = "–" if estimate.saved is None else f"{estimate.saved:.0%}"
-    judged = "–" if estimate.judged is None else f"{estimate.judged:+.3f}"
     bias = people.bias.get(name, {}).get(which)
     return [
         escape_markdown(name),
         SCORES[which],
         str(estimate),
         str(estimate.alone),
-        judged,
-        saved,
+        _number(estimate.judged, "+.3f"),
+        _number(estimate.saved, ".0%"),
         "–" if bias is None else str(bias),
     ]
 

@@ -28,6 +28,7 @@ from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
 from .plots import figure_html, plot_differences, plot_scores
 from .results import Result, _OfModel, _Ranking, _shared_prompts
+from .tables import _number
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #7b61d05a
 _ALL = ("all", "")
@@ -300,13 +301,12 @@ def _main_rows(comparison):
     rows = []
     for result in comparison.results:
         mean, difference = result.estimates[_ALL], result.differences.get(_ALL)
-        always = result.always_met
         row = [_in_cell(result.name), mean.show()]
         row += [difference.show() if difference else "baseline"]
         row += [f"p {format_p(difference.corrected_p)}" if difference else ""]
         row += [str(result.bounds) if mean.n_missing else "–"]
         row += [mean.n_scored, mean.n_missing]
-        row += ["–" if always is None else f"{always:.3f}"]
+        row += [_number(result.always_met, ".3f")]
         rows.append(row)
     return rows
 

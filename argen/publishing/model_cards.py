@@ -22,8 +22,7 @@ from ..models.names import model_label
 from ..records import prompt_hash
 from ..settings import SYSTEM_PROMPTS
 from ..tables import escape_markdown, markdown_table
-from ..training.checkpoints import read_log
-from ..training.grpo import Training
+from ..training.grpo import Training, read_finished
 
 
 # %% ../../nbs/publishing/00_model_cards.ipynb #59b61a6b
@@ -45,14 +44,7 @@ def read_training(
         finished,
         f"{run}: this training isn't finished; the command that began it resumes it",
     )
-    return Training(
-        model=str(folder / "model"),
-        run=folder,
-        settings=manifest["settings"],
-        log=read_log(folder / "log.jsonl"),
-        evals=read_log(folder / "eval.jsonl"),
-        ending=json.loads((folder / "ending.json").read_text(encoding="utf-8")),
-    )
+    return read_finished(folder, manifest["settings"])
 
 
 def _read_manifest(folder):
