@@ -19,6 +19,7 @@ from argen.labeling.presses import (
     _KINDS,
     Answers,
     Press,
+    _check_texts,
     answers_by_item,
     check_item,
     check_press,
@@ -418,11 +419,7 @@ _LABEL_TEXTS = ("plan", "item", "hash", "stratum", "person", "guideline_hash", "
 
 def _check_row(row: Mapping, where: str):
     "`InputError` for a row that is no label"
-    for name in _LABEL_TEXTS:
-        require(
-            isinstance(row.get(name), str),
-            f"{where}: `{name}` is missing or no text; import the labels again",
-        )
+    _check_texts(row, _LABEL_TEXTS, where, "import the labels again")
     models, kind = row.get("models"), row.get("kind")
     n_models = {"single": 1, "pair": 2}.get(kind)
     require(
