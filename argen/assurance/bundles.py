@@ -39,7 +39,7 @@ from ..comparison.rubrics import is_by_rubric
 from ..comparison.study_plan import StudyPlan, read_study_plan
 from ..errors import InputError, require
 from ..evaluation.responses import check_result, read_json_file
-from ..evaluation.results import Evaluation, as_evaluation, read_evaluation
+from ..evaluation.results import Evaluation, as_evaluation
 from ..judge.judges import offline_judge
 from ..models.keys import redact
 from ..models.names import file_name
@@ -215,10 +215,7 @@ def _result_members(evaluation: Evaluation, source: Path | None) -> dict[str, by
 # %% ../../nbs/assurance/03_bundles.ipynb #93c0f3a3
 def _read_clean(item) -> Evaluation:
     "A result without folders of the machine"
-    if isinstance(item, (str, Path)):
-        item = read_evaluation(item)
-    row = item.row() if isinstance(item, Evaluation) else item
-    return as_evaluation(without_places(row), "result")
+    return as_evaluation(without_places(as_evaluation(item).row()))
 
 
 def _plan_bytes(plan: str | Path) -> bytes:

@@ -47,13 +47,6 @@ def _refuse(arguments, names, reason):
         raise InputError(f"`{name}`: {reason}")
 
 
-def _settings(function, names, arguments):
-    "The values of these parameters: as given, else by the function's defaults"
-    parameters = inspect.signature(function).parameters
-    defaults = {name: parameters[name].default for name in names}
-    return defaults | _given(arguments, names)
-
-
 def _add_input(parser, name, metavar, text, **settings):
     "What a command reads, which has no flag"
     group = parser.add_argument_group("input")
@@ -374,10 +367,10 @@ def _response_settings(arguments, **more):
     "What decides responses, and so the folder that keeps them"
     from argen.evaluation.run import evaluate
 
-    settings = _settings(evaluate, _RESPONSES, arguments) | more
-    settings |= _given(arguments, _COLUMNS)
-    for name in "epochs", "generation_batch_size":
-        del settings[name]
+    parameters = inspect.signature(evaluate).parameters
+    names = [n for n in _RESPONSES if n not in ("epochs", "generation_batch_size")]
+    settings = more | {name: parameters[name].default for name in names}
+    settings |= _given(arguments, [*names, *_COLUMNS])
     if settings["reasoning_effort"] is None:
         del settings["reasoning_effort"]
     return settings

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..evaluation.frames import column_values
-from ..evaluation.responses import check_result
-from ..evaluation.results import Evaluation, read_evaluation
+from ..evaluation.results import as_evaluation
 from ..models.names import model_label
 from ..policy import score
 from ..records import PRINCIPLES, SCORES, content_hash
@@ -132,22 +131,20 @@ def read_result(
     item,  # An `Evaluation`, a dict with its three JSON keys, or the path of a file
 ) -> Result:  # Raises `InputError` naming the file for what isn't a result
     "One finished evaluation, with all its rows"
-    where, source = "result", None
-    if isinstance(item, (str, Path)):
-        where, source = str(item), Path(item)
-        item = read_evaluation(item).row()  # Which checks it
-    else:
-        item = item.row() if isinstance(item, Evaluation) else item
-        check_result(item, where)
-    rows = item["individual_results"]
-    if not rows:
+    source = Path(item) if isinstance(item, (str, Path)) else None
+    where = str(item) if source else "result"
+    found = as_evaluation(item, where)
+    if not found.rows:
         raise InputError(
             f"{where}: no rows in `individual_results`; nothing to compare"
         )
-    config = dict(item["evaluation_config"])
-    name = model_label(config.get("model_name") or Path(where).stem)
-    usage = item["summary_metrics"].get("judge_usage")
-    return Result(name, config, _frame(rows, where), judge_usage=usage, source=source)
+    return Result(
+        name=model_label(found.config.get("model_name") or Path(where).stem),
+        config=dict(found.config),
+        frame=_frame(found.rows, where),
+        judge_usage=found.summary.get("judge_usage"),
+        source=source,
+    )
 
 
 # %% ../../nbs/comparison/01_results.ipynb #cba8be9f

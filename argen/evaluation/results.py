@@ -454,10 +454,13 @@ def _repr_markdown_(self: Evaluation):
 
 # %% ../../nbs/evaluation/01_results.ipynb #8e85e4b1
 def as_evaluation(
-    data: dict,  # The JSON of a result file
-    where: str,  # Where it is from, for messages
+    given: Evaluation | dict | str | Path,  # With the JSON of a result, or its file
+    where: str = "result",  # What messages call it; a file is called by its name
 ) -> Evaluation:  # Raises `InputError` for what is no result
-    "The evaluation that a result's JSON holds"
+    "The evaluation in whatever holds one, checked"
+    if isinstance(given, (str, Path)):
+        return read_evaluation(given)
+    data = given.row() if isinstance(given, Evaluation) else given
     check_result(data, where)
     return Evaluation(
         config=data["evaluation_config"],

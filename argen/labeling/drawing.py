@@ -23,7 +23,7 @@ from argen.labeling.plans import (
 )
 
 from ..errors import InputError, require
-from ..evaluation.results import Evaluation, as_evaluation, read_evaluation
+from ..evaluation.results import Evaluation, as_evaluation
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy
 from ..policy_files import as_policy
@@ -39,15 +39,6 @@ class Source:
 
     name: str
     rows: Mapping[str, Sequence[Mapping]]  # Prompt's hash → rows
-
-
-def _evaluation(given, number: int) -> Evaluation:
-    "An evaluation from whatever holds one"
-    if isinstance(given, (str, Path)):
-        return read_evaluation(given)
-    if isinstance(given, Evaluation):
-        return given
-    return as_evaluation(given, f"`evaluations[{number}]`")
 
 
 def _names(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -82,7 +73,10 @@ def read_sources(
     evaluations: Sequence,  # As in `draw_plan`
 ) -> list[Source]:  # Raises `InputError` for what are no evaluations
     "Names and responses of all models; `InputError` for fewer than two"
-    read = [_evaluation(given, number) for number, given in enumerate(evaluations)]
+    read = [
+        as_evaluation(given, f"`evaluations[{number}]`")
+        for number, given in enumerate(evaluations)
+    ]
     require(
         len(read) >= 2,
         "`evaluations`: give two or more; people's labels are for a difference",
