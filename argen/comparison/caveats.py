@@ -196,16 +196,19 @@ def _endings(result):
 
 
 # %% ../../nbs/comparison/02_caveats.ipynb #aeb2982d
-def _open_endings(results, most=6) -> Iterator[str]:
+_MOST = 6  # Results that one line lists
+
+
+def _open_endings(results) -> Iterator[str]:
     "Responses that seem to be cut off, where the files don't say how they ended"
     silent = [result for result in results if result.n_truncated is None]
     found = [_endings(result) for result in silent if "response" in result.frame]
     if not any(endings.share > 0.1 for endings in found):
         return
     found.sort(key=lambda endings: -endings.share)
-    counts = [f"{name} {n_open} of {n}" for name, n_open, n in found[:most]]
-    if len(found) > most:
-        counts.append(f"and {len(found) - most} more results")
+    counts = [f"{name} {n_open} of {n}" for name, n_open, n in found[:_MOST]]
+    if len(found) > _MOST:
+        counts.append(f"and {len(found) - _MOST} more results")
     yield (
         "How responses ended is not recorded. So many stop without a closing mark, as "
         f"those do that a token limit cuts off: {', '.join(counts)}"

@@ -81,13 +81,17 @@ class _Shown(NamedTuple):
         return f"; {n} more models are in the tables" if n else ""
 
 
-def _first(table, keep=None, most=MOST) -> _Shown:
-    "The first `most` models of a table, `keep` among them if the table has it"
-    if len(table) <= most:
-        return _Shown(table, 0)
-    names = [name for name in table if name != keep][: most - (keep in table)]
-    shown = {name: row for name, row in table.items() if name in [*names, keep]}
-    return _Shown(shown, len(table) - most)
+def _first_names(names, keep, most=MOST) -> set[str]:
+    "The first `most` names, `keep` among them if it is one"
+    others = [name for name in names if name != keep]
+    return {keep, *others[: most - (keep in names)]}
+
+
+def _first(table, keep=None) -> _Shown:
+    "The first models of a table, `keep` among them if the table has it"
+    names = _first_names(list(table), keep)
+    shown = {name: row for name, row in table.items() if name in names}
+    return _Shown(shown, len(table) - len(shown))
 
 
 # %% ../../nbs/comparison/00_plots.ipynb #1cba7621
@@ -1203,12 +1207,11 @@ def svg(
 
 # %% ../../nbs/comparison/00_plots.ipynb #365d2d32
 def figure_html(
-    fig,  # A Matplotlib `Figure`
-    alt: str | None = None,  # What it shows, in words; by default `fig.alt`
+    fig,  # A Matplotlib `Figure`; its `alt` says what it shows
     caption: str = "",  # Text below it
 ) -> str:  # `ValueError` where there is no alt text
     "A `<figure>` with inline SVG, alt text and caption"
-    alt = alt or getattr(fig, "alt", "")
+    alt = getattr(fig, "alt", "")
     if not alt:
         raise ValueError("a figure needs a text for those who can't see it; give `alt`")
     label = f'<svg role="img" aria-label="{html.escape(alt)}"'

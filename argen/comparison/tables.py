@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from ..records import PRINCIPLES, SCOPES, SCORES, TIERS, _in_cell
 from ..statistics.differences import format_p
 from ..tables import markdown_table
-from .plots import PARTS
+from .plots import MOST, PARTS, _first_names
 
 
 # %% ../../nbs/comparison/06_tables.ipynb #cd37d444
@@ -46,16 +46,9 @@ def _count(n):
 
 
 # %% ../../nbs/comparison/06_tables.ipynb #44e7de6b
-_MOST = 30  # Models in one table
-
-
-def _first(results, baseline, most=_MOST):
+def _first(results, baseline, most=MOST):
     "The first `most` results, the baseline among them"
-    if len(results) <= most:
-        return results
-    others = [result.name for result in results if result.name != baseline]
-    n_others = most - (len(others) < len(results))
-    kept = {baseline, *others[:n_others]}
+    kept = _first_names([result.name for result in results], baseline, most)
     return [result for result in results if result.name in kept]
 
 
@@ -204,7 +197,7 @@ _VIOLATIONS = ("principle", "baseline", "this model", "change, points")
 def _mcnemar_table(comparison) -> str:
     "Violations on the same prompts, a line for each principle of the first models"
     others = comparison.others
-    most = _MOST // 3
+    most = MOST // 3
     rows = []
     for result in others[:most]:
         for principle in PRINCIPLES:
@@ -280,7 +273,7 @@ def _tier_cell(difference):
 
 def _tier_table(comparison) -> str:
     "Differences of the principles by tier; empty where none is labelled"
-    others = comparison.others[: _MOST // 3]
+    others = comparison.others[: MOST // 3]
     groups = [result.group_differences["combined"] for result in others]
     tiers = _labelled(groups, TIERS, "tier")
     rows = []
