@@ -161,12 +161,3 @@ def main(
             return _run(name, words[n_words:])
     _overview().parse_args(words)
     return 0
-
-
-# %% ../nbs/command_line/02_cli.ipynb #64dc9f34
-def flags_of(
-    command: str,  # Its name
-) -> list[str]:
-    "All flags of a command"
-    flags = command_parser(command)._option_string_actions
-    return [flag for flag in flags if flag.startswith("--") and flag != "--help"]

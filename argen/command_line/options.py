@@ -19,6 +19,8 @@ from functools import cache
 from types import NoneType
 from typing import Literal, get_args, get_origin
 
+from fastcore.basics import patch
+
 from ..runs import wait_for_first
 from ..settings import check_numbers, number_range
 
@@ -163,7 +165,11 @@ class Parser(argparse.ArgumentParser):
             return argparse.HelpFormatter(prog, max_help_position=26, width=width)
 
         super().__init__(
-            *arguments, formatter_class=formatter, allow_abbrev=False, **settings
+            *arguments,
+            formatter_class=formatter,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,  # An option not given has no attribute
+            **settings,
         )
         self.typed = {}  # Words of the command line, once it is parsed, in order
         self.job = ""  # Whose ranges its numbers have: see `argen.settings.RANGES`
@@ -178,71 +184,90 @@ class Parser(argparse.ArgumentParser):
                     found[action.dest] = flag
         return found
 
-    def hyphened(
-        self,
-        words: Sequence[str],  # Of a command line
-    ) -> list[str]:
-        "Flags with hyphens for underscores; values are left alone"
-        found = []
-        for word in words:
-            flag, mark, value = word.partition("=")
-            if word.startswith("--"):
-                word = flag.replace("_", "-") + mark + value
-            found.append(word)
-        return found
 
-    def parse_args(self, words=None, namespace=None):
-        "Parse; an unknown option gets a suggestion"
-        words = self.hyphened(sys.argv[1:] if words is None else words)
-        self.typed = dict.fromkeys(word.partition("=")[0] for word in words)
-        parsed, unknown = self.parse_known_args(words, namespace)
-        if unknown:
-            self.error(f"unknown: {' '.join(unknown)}{self.suggestion(unknown[0])}")
-        return parsed
+# %% ../../nbs/command_line/00_options.ipynb #0c890bb2
+@patch
+def hyphened(
+    self: Parser,
+    words: Sequence[str],  # Of a command line
+) -> list[str]:
+    "Flags with hyphens for underscores; values are left alone"
+    found = []
+    for word in words:
+        flag, mark, value = word.partition("=")
+        if word.startswith("--"):
+            word = flag.replace("_", "-") + mark + value
+        found.append(word)
+    return found
 
-    def check(
-        self,
-        parsed: argparse.Namespace,  # As `parse_args` returns it
-    ):
-        "`InputError` for a number out of its range"
-        check_numbers(self.job, **vars(parsed))
 
-    def suggestion(
-        self,
-        word: str,  # That no option is called
-    ) -> str:
-        "What may have been meant"
-        name = word.partition("=")[0].strip("-").replace("-", "_")
-        if name in self.flags:
-            return f"; did you mean {self.flags[name]}?"
-        for action in self._get_positional_actions():
-            if name in (action.dest.rstrip("s"), str(action.metavar).lower()):
-                return f"; {action.metavar or action.dest} is given without a flag"
-        near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-        return f"; did you mean {near[0]}?" if near else ""
+@patch
+def parse_args(self: Parser, words=None, namespace=None):
+    "Parse; an unknown option gets a suggestion"
+    words = self.hyphened(sys.argv[1:] if words is None else words)
+    self.typed = dict.fromkeys(word.partition("=")[0] for word in words)
+    parsed, unknown = self.parse_known_args(words, namespace)
+    if unknown:
+        self.error(f"unknown: {' '.join(unknown)}{self.suggestion(unknown[0])}")
+    return parsed
 
-    @property
-    def _mistyped(self):
-        "The first flag of the command line that no option has; '' for none"
-        for word in self.typed:
-            if word.startswith("--") and word not in self._option_string_actions:
-                return word
-        return ""
 
-    def error(self, message):
-        "Exit with code 2, in two lines"
-        wait_for_first()
-        message = message[:800]
-        message = message.replace("argument ", "").replace("the following ", "")
-        if " required" in message and self._mistyped:
-            meant = self.suggestion(self._mistyped)
-            message += f"; unknown: {self._mistyped}{meant}"
-        choice = re.search(r"invalid choice: '(\S+)' \(choose from (.*)\)", message)
-        if choice:
-            choices = re.findall(r"[^', ][^',]*", choice[2])
-            near = difflib.get_close_matches(choice[1], choices, n=1)
-            if near and len(choices) > 6:
-                message = message[: choice.start()] + f"unknown: {choice[1]}"
-            message += f"; did you mean {near[0]}?" if near else ""
-        sys.stderr.write(f"{self.prog}: {message}\nSee {self.prog} --help\n")
-        sys.exit(2)
+@patch
+def check(
+    self: Parser,
+    parsed: argparse.Namespace,  # As `parse_args` returns it
+):
+    "`InputError` for a number out of its range"
+    check_numbers(self.job, **vars(parsed))
+
+
+# %% ../../nbs/command_line/00_options.ipynb #4a5def0b
+_FEW = 6  # Choices that a message lists beside the nearest one
+_LONGEST = 800  # Characters of a message
+
+
+@patch
+def suggestion(
+    self: Parser,
+    word: str,  # That no option is called
+) -> str:
+    "What may have been meant"
+    name = word.partition("=")[0].strip("-").replace("-", "_")
+    if name in self.flags:
+        return f"; did you mean {self.flags[name]}?"
+    for action in self._get_positional_actions():
+        if name in (action.dest.rstrip("s"), str(action.metavar).lower()):
+            return f"; {action.metavar or action.dest} is given without a flag"
+    near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _choice_meant(message):
+    "The message on an invalid choice, with the nearest; many choices aren't listed"
+    choice = re.search(r"invalid choice: '(\S+)' \(choose from (.*)\)", message)
+    if not choice:
+        return message
+    choices = re.findall(r"[^', ][^',]*", choice[2])
+    near = difflib.get_close_matches(choice[1], choices, n=1)
+    if not near:
+        return message
+    if len(choices) > _FEW:
+        message = message[: choice.start()] + f"unknown: {choice[1]}"
+    return f"{message}; did you mean {near[0]}?"
+
+
+@patch
+def error(self: Parser, message):
+    "Exit with code 2, in two lines"
+    wait_for_first()
+    message = message.replace("argument ", "").replace("the following ", "")
+    mistyped = [
+        word
+        for word in self.typed
+        if word.startswith("--") and word not in self._option_string_actions
+    ]
+    if " required" in message and mistyped:
+        message += f"; unknown: {mistyped[0]}{self.suggestion(mistyped[0])}"
+    message = _choice_meant(message)[:_LONGEST]
+    sys.stderr.write(f"{self.prog}: {message}\nSee {self.prog} --help\n")
+    sys.exit(2)

@@ -9,7 +9,7 @@ __all__ = []
 
 # %% ../../nbs/comparison/02_caveats.ipynb #5db6bb76
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..evaluation.results import other_models
@@ -91,17 +91,23 @@ def _topic_problem(topic, keys, configs):
     return None
 
 
+def topic_problems(
+    configs: Mapping[str, Mapping],  # Name of the result → its `evaluation_config`
+    topics: Iterable[str],  # Keys of `COMPARABLE_SETTINGS`
+) -> list[str]:  # A line for each that differs or can't be checked
+    "In which of these topics results differ"
+    found = [_topic_problem(t, COMPARABLE_SETTINGS[t], configs) for t in topics]
+    return [problem for problem in found if problem]
+
+
 # %% ../../nbs/comparison/02_caveats.ipynb #454581d7
 def comparability_problems(
     configs: Mapping[str, Mapping],  # Name of the result → its `evaluation_config`
     rescored: bool = False,  # All were scored again by one policy
 ) -> list[str]:  # A line for each thing that differs or can't be checked
     "In what results differ besides the model"
-    problems = []
-    for topic, keys in COMPARABLE_SETTINGS.items():
-        if not (rescored and topic == "policies"):
-            problems.append(_topic_problem(topic, keys, configs))
-    return [problem for problem in problems if problem]
+    topics = [t for t in COMPARABLE_SETTINGS if not (rescored and t == "policies")]
+    return topic_problems(configs, topics)
 
 
 # %% ../../nbs/comparison/02_caveats.ipynb #0dad8987
@@ -190,16 +196,19 @@ def _endings(result):
 
 
 # %% ../../nbs/comparison/02_caveats.ipynb #aeb2982d
-def _open_endings(results, most=6) -> Iterator[str]:
+_MOST = 6  # Results that one line lists
+
+
+def _open_endings(results) -> Iterator[str]:
     "Responses that seem to be cut off, where the files don't say how they ended"
     silent = [result for result in results if result.n_truncated is None]
     found = [_endings(result) for result in silent if "response" in result.frame]
     if not any(endings.share > 0.1 for endings in found):
         return
     found.sort(key=lambda endings: -endings.share)
-    counts = [f"{name} {n_open} of {n}" for name, n_open, n in found[:most]]
-    if len(found) > most:
-        counts.append(f"and {len(found) - most} more results")
+    counts = [f"{name} {n_open} of {n}" for name, n_open, n in found[:_MOST]]
+    if len(found) > _MOST:
+        counts.append(f"and {len(found) - _MOST} more results")
     yield (
         "How responses ended is not recorded. So many stop without a closing mark, as "
         f"those do that a token limit cuts off: {', '.join(counts)}"

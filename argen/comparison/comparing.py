@@ -18,6 +18,7 @@ from argen.comparison.results import (
     Result,
     _labels,
     _name_apart,
+    _Ranking,
     _restrict,
     _shared_prompts,
     read_result,
@@ -47,7 +48,7 @@ from .rubrics import RubricComparison, compare_rubrics, is_by_rubric
 
 # %% ../../nbs/comparison/04_comparison.ipynb #2d249a83
 @dataclass
-class Comparison:
+class Comparison(_Ranking):
     "Results on the same prompts, best first"
 
     results: list[Result]  # By combined score; those without one last
@@ -67,19 +68,6 @@ class Comparison:
             f"Comparison of {', '.join(self.names)} on {self.n_prompts} prompts; "
             f"baseline {self.baseline}"
         )
-
-    def __getitem__(self, name: str) -> Result:
-        return next(result for result in self.results if result.name == name)
-
-    @property
-    def names(self) -> list[str]:
-        "Best first"
-        return [result.name for result in self.results]
-
-    @property
-    def others(self) -> list[Result]:
-        "Results that are compared with a baseline"
-        return [result for result in self.results if result.differences]
 
     def table(self):  # pandas frame, a row a model, best first
         "Means, intervals, differences, p, violation rates and counts"
@@ -154,9 +142,8 @@ Comparison.save = Comparison.report
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #cdfec13a
-def _best(parts, baselines, base, resampling):
+def _best(combined, baselines, base, resampling):
     "The best of the candidates that the baseline's judge scored; `None` below two"
-    combined = {name: part.scores.means["combined"] for name, part in parts.items()}
     candidates = {}
     for name, baseline in baselines.items():
         if baseline == base.name:
@@ -184,9 +171,8 @@ def _rank_by_judge(results, resampling):
     return judge_rankings(rows, **asdict(resampling))
 
 
-def _recipes(results, parts, base, seeds, resampling):
+def _recipes(results, combined, base, seeds, resampling):
     "Each recipe's runs against the baseline; `InputError` for an unknown run"
-    combined = {name: part.scores.means["combined"] for name, part in parts.items()}
     found = {}
     for recipe, runs in seeds.items():
         names = [_find(results, run).name for run in runs]
@@ -215,6 +201,12 @@ def _read_all(items):
     require(results, "no result to compare; give at least one")
     _name_apart(results)
     return results
+
+
+def _refuse_unused(**given):
+    "`InputError` for what results by a rubric don't use"
+    for name, value in given.items():
+        require(not value, f"`{name}`: results by a rubric don't use it; leave it out")
 
 
 def _prepare(results, policy, by):
@@ -258,11 +250,7 @@ def compare(
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
     if is_by_rubric(results):
-        unused = {"policy": policy, "labels": labels, "seeds": seeds, "failed": failed}
-        for name, value in unused.items():
-            require(
-                not value, f"`{name}`: results by a rubric don't use it; leave it out"
-            )
+        _refuse_unused(policy=policy, labels=labels, seeds=seeds, failed=failed)
         return compare_rubrics(results, baseline, Resampling(level, n_resamples, seed))
     base = _find(results, baseline)
     complete = list(map(replace, results))  # Before rows are left out
@@ -277,7 +265,8 @@ def compare(
     baselines = _baselines(results, base)
     with shared_draws():
         parts = _measure_all(results, baselines, resampling, known)
-        best = _best(parts, baselines, base, resampling)
+        combined = {n: part.scores.means["combined"] for n, part in parts.items()}
+        best = _best(combined, baselines, base, resampling)
     people = None
     if given is not None:
         people = people_labels(
@@ -301,7 +290,7 @@ def compare(
         settings=settings,
         best=best,
         judges=_rank_by_judge(results, resampling),
-        repeated=_recipes(results, parts, base, seeds or {}, resampling),
+        repeated=_recipes(results, combined, base, seeds or {}, resampling),
         people=people,
         preregistration=plan and check_plan(plan, complete, resampling, **kept),
     )

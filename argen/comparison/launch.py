@@ -29,8 +29,6 @@ from queue import SimpleQueue
 
 from fastcore.basics import noop, patch
 
-# %% ../../nbs/comparison/11_launch.ipynb #0732590a
-import argen.comparison.report  # noqa: F401  Adds `report` to a comparison
 from argen.evaluation.responses import (
     GenerationSettings,
     ResponseSet,
@@ -60,6 +58,8 @@ from ..rubrics.criteria import Rubric
 from ..rubrics.grading import expect_judging
 from ..runs import hold
 from ..settings import check_numbers
+
+# %% ../../nbs/comparison/11_launch.ipynb #0732590a
 from .comparing import Comparison, compare
 
 
@@ -86,6 +86,12 @@ def cores() -> int:
     return available
 
 
+def _n_at_once(n_models, n_gpus, n_cores, max_concurrent) -> int:
+    "Models at the same time: one for each GPU; without any two, or one on one core"
+    limit = max_concurrent or n_gpus or min(2, n_cores)
+    return max(1, min(n_models, limit))
+
+
 def local_devices(
     n_models: int,  # Models that run here
     gpu_names: Sequence[str],  # As `gpus` returns them
@@ -94,8 +100,7 @@ def local_devices(
     max_concurrent: int | None = None,
 ) -> list[dict[str, str]]:  # Environment variables of each worker
     "A GPU for each model; without GPUs two at once, or one where there is one core"
-    limit = max_concurrent or len(gpu_names) or min(2, n_cores)
-    count = max(1, min(n_models, limit))
+    count = _n_at_once(n_models, len(gpu_names), n_cores, max_concurrent)
     threads = {"OMP_NUM_THREADS": str(max(1, n_cores // count))}
     if not gpu_names:
         return [threads] * count
@@ -376,8 +381,7 @@ def ray_devices(
     "The share of a cluster that each task gets"
     n_gpus = int(resources.get("GPU", 0))
     n_cores = int(resources.get("CPU", 1))
-    limit = max_concurrent or n_gpus or min(2, n_cores)
-    count = max(1, min(n_models, limit))
+    count = _n_at_once(n_models, n_gpus, n_cores, max_concurrent)
     share = {"num_cpus": max(1, n_cores // count)}
     if n_gpus:
         share["num_gpus"] = min(1, n_gpus / count)
@@ -571,7 +575,7 @@ class _Launch:
     settings: GenerationSettings
     judge: Callable
     policy: Policy
-    folder: Path
+    folder: Path | None  # Where all goes; `None` until there is a place
     schedule: _Schedule
     progress: Callable
     workers: WorkerPool = field(default_factory=WorkerPool)
@@ -714,29 +718,17 @@ def _batch_warning(result):
 
 
 # %% ../../nbs/comparison/11_launch.ipynb #dry00301
-@dataclass(frozen=True)
-class _Asked:
-    "What all models of a comparison would be asked"
-
-    scenarios: Sequence
-    settings: GenerationSettings
-    judge: Callable
-    policy: Policy
-    folder: Path | None
-
-    def estimate(
-        self,
-        models: Mapping,  # Name → model
-    ) -> Estimate:
-        "What the comparison would take, two rows for each model"
-        usages = []
-        for name, model in models.items():
-            folder = self.folder and self.folder / "models" / model_folder(name)
-            asked = expect_responses(model, self.scenarios, self.settings, folder)
-            judged = expect_judging(self.judge, asked.pairs, self.policy)
-            judged.job = f"verdicts on {model_label(name)}"
-            usages += [asked.usage, judged]
-        return Estimate(usages)
+@patch
+def estimate(self: _Launch) -> Estimate:
+    "What all models would be asked, two rows for each"
+    usages = []
+    for name, model in self.models.items():
+        folder = self.folder and self.folder / "models" / model_folder(name)
+        asked = expect_responses(model, self.scenarios, self.settings, folder)
+        judged = expect_judging(self.judge, asked.pairs, self.policy)
+        judged.job = f"verdicts on {model_label(name)}"
+        usages += [asked.usage, judged]
+    return Estimate(usages)
 
 
 # %% ../../nbs/comparison/11_launch.ipynb #0b20362c
@@ -805,22 +797,22 @@ def compare_models(
         _check_name(name)
     if output_dir:
         output_dir = output_folder(output_dir)
+    launch = _Launch(
+        models=named,
+        scenarios=scenarios,
+        settings=settings,
+        judge=judge,
+        policy=policy,
+        folder=output_dir,
+        schedule=schedule,
+        progress=progress,
+    )
     if dry_run:
-        asked = _Asked(scenarios, settings, judge, policy, output_dir)
-        return asked.estimate(named)
+        return launch.estimate()
     with ExitStack() as stack:
         stack.enter_context(hold(output_dir, "argen compare"))
-        folder = output_dir or stack.enter_context(tempfile.TemporaryDirectory())
-        launch = _Launch(
-            models=named,
-            scenarios=scenarios,
-            settings=settings,
-            judge=judge,
-            policy=policy,
-            folder=Path(folder),
-            schedule=schedule,
-            progress=progress,
-        )
+        if not output_dir:
+            launch.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         comparison = _compared(launch.run(), wanted, by)
         if output_dir:
             comparison.report(output_dir, csv)

@@ -127,7 +127,6 @@ def _links(sections):
 def html_page(
     title: str,  # Plain text
     body_sections: Iterable,  # Markdown, `Html`, figures with `alt`, DataFrames
-    lang: str = "en",  # Language of the text
     contents: bool = False,  # Links to the sections, before the first of them
 ) -> str:
     "A page in one file, readable on narrow screens and on paper"
@@ -139,7 +138,6 @@ def html_page(
     with_heading = [i for i, text in enumerate(sections) if "<h2 " in text]
     page = environment.get_template("report.html.j2").render(
         title=title,
-        lang=lang,
         sections=sections,
         first=min(with_heading, default=None),
         links=_links(sections) if contents else [],

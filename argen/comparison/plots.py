@@ -11,7 +11,6 @@ __all__ = [
     "plot_differences",
     "plot_funnel",
     "plot_judges",
-    "plot_learning",
     "plot_length",
     "plot_radar",
     "plot_scenarios",
@@ -82,13 +81,17 @@ class _Shown(NamedTuple):
         return f"; {n} more models are in the tables" if n else ""
 
 
-def _first(table, keep=None, most=MOST) -> _Shown:
-    "The first `most` models of a table, `keep` among them if the table has it"
-    if len(table) <= most:
-        return _Shown(table, 0)
-    names = [name for name in table if name != keep][: most - (keep in table)]
-    shown = {name: row for name, row in table.items() if name in [*names, keep]}
-    return _Shown(shown, len(table) - most)
+def _first_names(names, keep, most=MOST) -> set[str]:
+    "The first `most` names, `keep` among them if it is one"
+    others = [name for name in names if name != keep]
+    return {keep, *others[: most - (keep in names)]}
+
+
+def _first(table, keep=None) -> _Shown:
+    "The first models of a table, `keep` among them if the table has it"
+    names = _first_names(list(table), keep)
+    shown = {name: row for name, row in table.items() if name in names}
+    return _Shown(shown, len(table) - len(shown))
 
 
 # %% ../../nbs/comparison/00_plots.ipynb #1cba7621
@@ -1076,11 +1079,17 @@ def _draw_stage(ax, y, stage):
     _beside(ax, text, (stage.left + stage.lost, y), fontsize=8)
 
 
-# %% ../../nbs/comparison/00_plots.ipynb #6cc7323d
+# %% ../../nbs/comparison/00_plots.ipynb #2cb8bf3f
 @styled
-def _funnel(pairs, title):
-    "The figure of `plot_funnel`"
-    stages = _stages(pairs)
+def plot_funnel(
+    # An `argen.scenarios.generation.Funnel`, or pairs of a step and how many were left
+    # after it
+    funnel,
+    title: str = "",  # By default the data set's name
+):  # Matplotlib `Figure`
+    "What became of proposals, step by step"
+    stages = _stages(funnel.stages() if hasattr(funnel, "stages") else funnel)
+    title = title or getattr(funnel, "dataset", "")
     what = f"Funnel of {title}" if title else "Funnel"
     alt = f"{what}: {_listing(stage.text() for stage in stages)}"
     fig = figure(7.4, 0.6 + 0.34 * len(stages), alt)
@@ -1093,18 +1102,6 @@ def _funnel(pairs, title):
     ax.set_xlabel("proposals left; hatched: rejected by this step")
     ax.set_title(title)
     return fig
-
-
-# %% ../../nbs/comparison/00_plots.ipynb #2cb8bf3f
-def plot_funnel(
-    # An `argen.scenarios.generation.Funnel`, or pairs of a step and how many were left
-    # after it
-    funnel,
-    title: str = "",  # By default the data set's name
-):  # Matplotlib `Figure`
-    "What became of proposals, step by step"
-    stages = funnel.stages() if hasattr(funnel, "stages") else list(funnel)
-    return _funnel(stages, title or getattr(funnel, "dataset", ""))
 
 
 # %% ../../nbs/comparison/00_plots.ipynb #c13b3f7b
@@ -1210,12 +1207,11 @@ def svg(
 
 # %% ../../nbs/comparison/00_plots.ipynb #365d2d32
 def figure_html(
-    fig,  # A Matplotlib `Figure`
-    alt: str | None = None,  # What it shows, in words; by default `fig.alt`
+    fig,  # A Matplotlib `Figure`; its `alt` says what it shows
     caption: str = "",  # Text below it
 ) -> str:  # `ValueError` where there is no alt text
     "A `<figure>` with inline SVG, alt text and caption"
-    alt = alt or getattr(fig, "alt", "")
+    alt = getattr(fig, "alt", "")
     if not alt:
         raise ValueError("a figure needs a text for those who can't see it; give `alt`")
     label = f'<svg role="img" aria-label="{html.escape(alt)}"'

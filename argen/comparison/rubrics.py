@@ -16,24 +16,26 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..files import output_folder, write_json, write_text
+from ..records import _in_cell
 from ..rubrics.scoring import _as_columns, clipped, score_bounds
 from ..runs import versions
 from ..statistics.differences import PairedDifference, format_p, paired_differences
 from ..statistics.intervals import _DEFAULT, Estimate, Resampling, mean_intervals
 from ..statistics.robustness import Bounds
-from ..statistics.scores import is_missing, scenario_scores
+from ..statistics.scores import _mean, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
 from .plots import figure_html, plot_differences, plot_scores
-from .results import Result, _shared_prompts
+from .results import Result, _OfModel, _Ranking, _shared_prompts
+from .tables import _number
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #7b61d05a
 _ALL = ("all", "")
 
 
 @dataclass
-class RubricResult:
+class RubricResult(_OfModel):
     "One model's evaluation within a comparison by a rubric"
 
     name: str
@@ -53,20 +55,10 @@ class RubricResult:
         "Its rows as dicts"
         return self.frame.to_dict("records")
 
-    @property
-    def judge(self) -> str:
-        "Who graded"
-        return str(self.config.get("judge") or "unknown")
-
-    @property
-    def model(self) -> str:
-        "Full name of the model"
-        return self.config.get("model_name") or self.name
-
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #d5c7f25f
 @dataclass
-class RubricComparison:
+class RubricComparison(_Ranking):
     "Results by one rubric on the same prompts, best first"
 
     results: list[RubricResult]
@@ -76,23 +68,10 @@ class RubricComparison:
     warnings: list[str]  # Why this may not be like with like
     settings: dict  # Level, n_resamples, seed
 
-    def __getitem__(self, name: str) -> RubricResult:
-        return next(result for result in self.results if result.name == name)
-
     def __repr__(self):
         return (
             f"RubricComparison of {', '.join(self.names)} on {self.n_prompts} prompts"
         )
-
-    @property
-    def names(self) -> list[str]:
-        "Best first"
-        return [result.name for result in self.results]
-
-    @property
-    def others(self) -> list[RubricResult]:
-        "Results that are compared with a baseline"
-        return [result for result in self.results if result.differences]
 
     @property
     def failed(self) -> dict:
@@ -129,11 +108,8 @@ def _measure(result, scores, resampling):
         known = replace(found, n_missing=scores.missing[part])
         result.estimates[part] = clipped(known)
     n_missing = scores.missing[_ALL]
-    worst, best = (min(max(end, 0), 1) for end in scores.ends.mean())
-    has_rows = len(scores.ends) > 0
     result.bounds = Bounds(
-        float(worst) if has_rows else None,
-        float(best) if has_rows else None,
+        *map(_clip, scores.ends.mean()),
         n_missing=n_missing,
         n=result.estimates[_ALL].n_scored + n_missing,
     )
@@ -142,8 +118,12 @@ def _measure(result, scores, resampling):
         met.append(row | {"criteria": [one | {"met": True} for one in row["criteria"]]})
     columns, _ = _as_columns(met)
     always = scenario_scores({"score": columns[_ALL]}, result.frame.prompt_hash)
-    mean = always.means["score"].mean()
-    result.always_met = None if is_missing(mean) else float(min(max(mean, 0), 1))
+    result.always_met = _clip(always.means["score"].mean())
+
+
+def _clip(mean):
+    "A mean within [0, 1], `None` where it is missing"
+    return None if is_missing(mean) else float(min(max(mean, 0), 1))
 
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #878c2ac9
@@ -170,10 +150,9 @@ def _measure_differences(results, scores, baselines, resampling):
         best = (first.ends.best - second.ends.worst).dropna()
         n = result.bounds.n + len(second.ends)
         n_missing = first.missing[_ALL] + second.missing[_ALL]
-        known = len(worst) > 0
         result.difference_bounds = Bounds(
-            float(worst.mean()) if known else None,
-            float(best.mean()) if known else None,
+            _mean(worst),
+            _mean(best),
             n_missing=n_missing,
             n=n,
         )
@@ -322,13 +301,12 @@ def _main_rows(comparison):
     rows = []
     for result in comparison.results:
         mean, difference = result.estimates[_ALL], result.differences.get(_ALL)
-        always = result.always_met
-        row = [escape_markdown(result.name).replace(r"\|", "|"), mean.show()]
+        row = [_in_cell(result.name), mean.show()]
         row += [difference.show() if difference else "baseline"]
         row += [f"p {format_p(difference.corrected_p)}" if difference else ""]
         row += [str(result.bounds) if mean.n_missing else "–"]
         row += [mean.n_scored, mean.n_missing]
-        row += ["–" if always is None else f"{always:.3f}"]
+        row += [_number(result.always_met, ".3f")]
         rows.append(row)
     return rows
 
@@ -353,7 +331,7 @@ def _tag_rows(comparison, kind):
         tags |= {tag for found, tag in result.estimates if found == kind}
     rows = []
     for tag in sorted(tags):
-        row = [escape_markdown(tag).replace(r"\|", "|")]
+        row = [_in_cell(tag)]
         for result in comparison.results:
             estimate = result.estimates.get((kind, tag))
             difference = result.differences.get((kind, tag))
@@ -369,7 +347,7 @@ def _tag_rows(comparison, kind):
 
 def _tag_tables(comparison):
     "A table by tags of scenarios and one by tags of criteria, where there are any"
-    names = [escape_markdown(name).replace(r"\|", "|") for name in comparison.names]
+    names = [_in_cell(name) for name in comparison.names]
     parts = []
     for kind in ("scenario", "criterion"):
         rows = _tag_rows(comparison, kind)
@@ -446,9 +424,9 @@ def _criteria_table(names, rows):
     found = []
     for position, one in enumerate(rows[0]["criteria"]):
         verdicts = [words[row["criteria"][position]["met"]] for row in rows]
-        text = escape_markdown(one["criterion"]).replace(r"\|", "|")
+        text = _in_cell(one["criterion"])
         found.append([text, f"{one['points']:+g}", *verdicts])
-    shown = [escape_markdown(name).replace(r"\|", "|") for name in names]
+    shown = [_in_cell(name) for name in names]
     return markdown_table(["criterion", "points", *shown], found, [1])
 
 

@@ -31,6 +31,7 @@ from argen.comparison.tables import (
     _main_table,
     _mcnemar_table,
     _missing_table,
+    _number,
     _principle_table,
     _profile_table,
     _recipe_table,
@@ -255,7 +256,7 @@ def _agreement(judges):
     taus = []
     for pair, tau in judges.tau.items():
         names = " and ".join(map(escape_markdown, pair))
-        taus.append(f"{names}: {'–' if tau is None else format(tau, '.2f')}")
+        taus.append(f"{names}: {_number(tau, '.2f')}")
     alpha = "unknown" if judges.alpha is None else f"{judges.alpha:.2f}"
     n_firm = sum(reversal.firm for reversal in judges.reversals)
     n_loose = len(judges.reversals) - n_firm

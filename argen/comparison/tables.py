@@ -11,19 +11,13 @@ __all__ = []
 from collections import Counter
 from collections.abc import Mapping
 
-from ..records import PRINCIPLES, SCOPES, SCORES, TIERS
+from ..records import PRINCIPLES, SCOPES, SCORES, TIERS, _in_cell
 from ..statistics.differences import format_p
 from ..tables import markdown_table
-from .headline import escape_markdown
-from .plots import PARTS
+from .plots import MOST, PARTS, _first_names
 
 
 # %% ../../nbs/comparison/06_tables.ipynb #cd37d444
-def _text(value):
-    "Text from outside as a cell; `markdown_table` escapes the bar"
-    return escape_markdown(value).replace(r"\|", "|")
-
-
 def _interval(value):
     "An estimate or a difference"
     if value is None:
@@ -52,16 +46,9 @@ def _count(n):
 
 
 # %% ../../nbs/comparison/06_tables.ipynb #44e7de6b
-_MOST = 30  # Models in one table
-
-
-def _first(results, baseline, most=_MOST):
+def _first(results, baseline, most=MOST):
     "The first `most` results, the baseline among them"
-    if len(results) <= most:
-        return results
-    others = [result.name for result in results if result.name != baseline]
-    n_others = most - (len(others) < len(results))
-    kept = {baseline, *others[:n_others]}
+    kept = _first_names([result.name for result in results], baseline, most)
     return [result for result in results if result.name in kept]
 
 
@@ -83,7 +70,7 @@ def _model_table(comparison, header, cells, results=None):
     rows = []
     for result in shown:
         rank = comparison.names.index(result.name) + 1
-        rows.append([rank, _text(result.name), *cells(result)])
+        rows.append([rank, _in_cell(result.name), *cells(result)])
     return _table(header, rows) + _more(len(results) - len(shown))
 
 
@@ -108,7 +95,7 @@ def _main_row(rank, result):
     rates = [_number(rate.mean, ".0%") for rate in result.violations.values()]
     return [
         rank,
-        _text(result.name),
+        _in_cell(result.name),
         _interval(combined),
         _interval(difference or "baseline"),
         _corrected_p(difference),
@@ -123,7 +110,7 @@ def _main_table(comparison) -> str:
     "Combined score, difference from the baseline, violations and counts, of all models"
     rows = [_main_row(*ranked) for ranked in enumerate(comparison.results, 1)]
     for model in comparison.failed:
-        rows.append(["–", _text(model), "failed", *[""] * (len(_MAIN) - 1)])
+        rows.append(["–", _in_cell(model), "failed", *[""] * (len(_MAIN) - 1)])
     return _table(_MAIN, rows)
 
 
@@ -176,7 +163,7 @@ def _effect_table(comparison) -> str:
     for result in others:
         for score, title in SCORES.items():
             cells = _effect_cells(result.differences[score])
-            rows.append(["", _text(result.name), title, *cells])
+            rows.append(["", _in_cell(result.name), title, *cells])
     return _table(["score", "difference", *_EFFECT], rows)
 
 
@@ -210,12 +197,12 @@ _VIOLATIONS = ("principle", "baseline", "this model", "change, points")
 def _mcnemar_table(comparison) -> str:
     "Violations on the same prompts, a line for each principle of the first models"
     others = comparison.others
-    most = _MOST // 3
+    most = MOST // 3
     rows = []
     for result in others[:most]:
         for principle in PRINCIPLES:
             cells = _violation_cells(result.mcnemar.get(principle))
-            rows.append(["", _text(result.name), SCORES[principle], *cells])
+            rows.append(["", _in_cell(result.name), SCORES[principle], *cells])
     table = _table([*_VIOLATIONS, "new", "gone", "p"], rows)
     return table + _more(len(others) - most)
 
@@ -223,7 +210,7 @@ def _mcnemar_table(comparison) -> str:
 # %% ../../nbs/comparison/06_tables.ipynb #09b00b33
 def _by_rows(comparison, column, value):
     "A row for each model that has scores of one value of a column"
-    name = "*(none)*" if value is None else _text(value)
+    name = "*(none)*" if value is None else _in_cell(value)
     rows = []
     for result in _first(comparison.results, comparison.baseline):
         mean = result.groups["combined"].get(column, {}).get(value)
@@ -232,7 +219,7 @@ def _by_rows(comparison, column, value):
         found = result.group_differences.get("combined", {}).get(column, {})
         counts = [mean.n_scored, mean.n_missing]
         numbers = [_interval(mean), _interval(found.get(value, "")), *counts]
-        rows.append([name, _text(result.name), *numbers])
+        rows.append([name, _in_cell(result.name), *numbers])
     return rows
 
 
@@ -244,7 +231,7 @@ def _by_table(comparison) -> str:
     values = comparison.results[0].groups["combined"].get(column, {})
     rows = [row for value in values for row in _by_rows(comparison, column, value)]
     header = ["model", "combined", "difference", "scored", "missing"]
-    return markdown_table([_text(column), *header], rows, range(2, 6))
+    return markdown_table([_in_cell(column), *header], rows, range(2, 6))
 
 
 # %% ../../nbs/comparison/06_tables.ipynb #2b131fcf
@@ -286,7 +273,7 @@ def _tier_cell(difference):
 
 def _tier_table(comparison) -> str:
     "Differences of the principles by tier; empty where none is labelled"
-    others = comparison.others[: _MOST // 3]
+    others = comparison.others[: MOST // 3]
     groups = [result.group_differences["combined"] for result in others]
     tiers = _labelled(groups, TIERS, "tier")
     rows = []
@@ -294,7 +281,7 @@ def _tier_table(comparison) -> str:
         for principle in PRINCIPLES:
             by_tier = result.group_differences[principle]["tier"]
             cells = [_tier_cell(by_tier.get(tier)) for tier in tiers]
-            rows.append(["", _text(result.name), SCORES[principle], *cells])
+            rows.append(["", _in_cell(result.name), SCORES[principle], *cells])
     if not tiers:
         return ""
     return _table(["principle", *(f"tier {tier}" for tier in tiers)], rows)
@@ -350,7 +337,7 @@ def _reasons(result):
     for missing in result.column("verdict_missing").dropna():
         if isinstance(missing, Mapping):
             counts.update(set(missing.values()))
-    parts = [f"{n} × {_text(reason)}" for reason, n in counts.most_common(3)]
+    parts = [f"{n} × {_in_cell(reason)}" for reason, n in counts.most_common(3)]
     if len(counts) > 3:
         parts.append(f"{len(counts) - 3} more reasons")
     return "; ".join(parts) or "–"
@@ -423,7 +410,7 @@ def _profile_table(comparison) -> str:
     rows = []
     for name, profile in profiles.items():
         means = [f"{mean:.2f}".replace("nan", "–") for mean in profile.values()]
-        rows.append(["", _text(name), *means])
+        rows.append(["", _in_cell(name), *means])
     return _table(header, rows)
 
 
@@ -448,7 +435,7 @@ def _recipe_table(comparison) -> str:
         rows.append(
             [
                 "",
-                _text(name),
+                _in_cell(name),
                 _interval(recipe),
                 these,
                 recipe.n_runs,

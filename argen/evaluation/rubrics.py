@@ -17,7 +17,7 @@ from ..files import write_json
 from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..progress import DEFAULT_PROGRESS
-from ..records import Response, Scenario, content_hash, read_scenarios
+from ..records import Response, Scenario, _in_cell, content_hash, read_scenarios
 from ..rubrics.criteria import Rubric
 from ..rubrics.grading import grade, grader_name, make_grader
 from ..rubrics.meta import grader_line
@@ -95,16 +95,15 @@ def _rubric_config(rubric, responses):
 
 
 # %% ../../nbs/evaluation/01b_rubrics.ipynb #2eb8475c
-def _check_kept(rows):
-    "`InputError` when the grader stopped because its store can't be written to"
-    for row in rows:
-        for one in row["criteria"]:
-            if one["met"] is None and one["reason"].startswith("store: "):
-                why = one["reason"].removeprefix("store: ")
-                raise InputError(
-                    f"`store`: verdicts can't be kept ({why}); make room for it, and "
-                    "the same command resumes"
-                )
+def _check_kept(reasons):
+    "`InputError` when verdicts are missing because their store can't be written to"
+    for reason in reasons:
+        if reason.startswith("store: "):
+            why = reason.removeprefix("store: ")
+            raise InputError(
+                f"`store`: verdicts can't be kept ({why}); make room for it, and "
+                "the same command resumes"
+            )
 
 
 def _grader_config(grader):
@@ -132,7 +131,8 @@ def judge_by_rubric(
     counted = grader.counting_apart() if isinstance(grader, LLMJudge) else grader
     with hold(responses.run, "argen evaluate"):
         rows = _graded(responses, counted, rubric, progress, stage)
-        _check_kept(rows)
+        criteria = [one for row in rows for one in row["criteria"]]
+        _check_kept(one["reason"] for one in criteria if one["met"] is None)
         summary = summarize_rubric(rows)
         if counted is not grader:
             summary["judge_usage"] = asdict(counted.usage)
@@ -200,8 +200,7 @@ def _tag_table(kind, estimates):
     "Means by tag, as Markdown"
     rows = []
     for tag, estimate in estimates.items():
-        shown = escape_markdown(tag).replace(r"\|", "|")
-        rows.append([shown, *_shown(estimate)])
+        rows.append([_in_cell(tag), *_shown(estimate)])
     header = [kind, "mean", "95 % interval", "scored", "missing"]
     return markdown_table(header, rows, [3, 4])
 

@@ -20,6 +20,7 @@ from argen.evaluation.responses import (
     scorable_scenarios,
 )
 from argen.evaluation.rubrics import (
+    _check_kept,
     bring_criteria,
     judge_by_rubric,
     rescore_by_rubric,
@@ -62,24 +63,13 @@ def _judge_all(pairs, judge, progress, stage) -> list:
 
 
 # %% ../../nbs/evaluation/02_run.ipynb #49ec3137
-def _check_kept(verdicts):
-    "`InputError` when the judge stopped because its store can't be written to"
-    for verdict in verdicts:
-        for reason in verdict.missing.values():
-            if reason.startswith("store: "):
-                raise InputError(
-                    f"`store`: verdicts can't be kept ({reason.removeprefix('store: ')}"
-                    "); make room for it, and the same command resumes"
-                )
-
-
 def _judged(responses, judge, config, *, policy, progress, stage) -> Evaluation:
     "Have responses judged, and score them"
     from argen.auditing.cards import judge_line
 
     counted = judge.counting_apart() if isinstance(judge, LLMJudge) else judge
     verdicts = _judge_all(responses.pairs, counted, progress, stage)
-    _check_kept(verdicts)
+    _check_kept(reason for found in verdicts for reason in found.missing.values())
     rows = []
     judged = zip(responses.pairs, verdicts, responses.epochs, strict=True)
     for (scenario, response), verdict, epoch in judged:
@@ -233,6 +223,29 @@ def _estimate_judging(responses, scenarios, judge, policy) -> Estimate:
     return Estimate([expect_judging(judge, responses.pairs, policy)])
 
 
+# %% ../../nbs/evaluation/02_run.ipynb #4299edb2
+def _existing_config(responses, path, policy) -> dict:
+    "`evaluation_config` of responses that were read from a file"
+    prompts = {scenario.identity for scenario, _ in responses.pairs}
+    config = {"model_name": path.stem} | responses.config
+    return config | {
+        **_policy_config(policy),
+        "num_scenarios": len(prompts),
+        "answers_from": path.name,
+        "timestamp": now(),
+        "versions": versions(),
+    }
+
+
+def _rescored(responses, config, policy, path) -> Evaluation:
+    "The verdicts that a file holds, scored by a policy"
+    rows = []
+    for row, (scenario, _) in zip(responses.rows, responses.pairs):
+        place = f"{path}: row {len(rows) + 1}"
+        rows.append(rescored_row(row, scenario, policy, place))
+    return Evaluation(config, summarize(rows), rows)
+
+
 # %% ../../nbs/evaluation/02_run.ipynb #c6bdba19
 def evaluate_responses(
     path: str | Path,  # Responses: JSONL, a JSON list, or a result file
@@ -262,20 +275,9 @@ def evaluate_responses(
         if rescore:
             return rescore_by_rubric(responses, policy)
         return judge_by_rubric(responses, judge, policy, progress)
-    prompts = {scenario.identity for scenario, _ in responses.pairs}
-    config = {"model_name": Path(path).stem} | responses.config
-    config |= _policy_config(policy) | {
-        "num_scenarios": len(prompts),
-        "answers_from": Path(path).name,
-        "timestamp": now(),
-        "versions": versions(),
-    }
+    config = _existing_config(responses, Path(path), policy)
     if rescore:
-        rows = []
-        for row, (scenario, _) in zip(responses.rows, responses.pairs):
-            place = f"{path}: row {len(rows) + 1}"
-            rows.append(rescored_row(row, scenario, policy, place))
-        return Evaluation(config, summarize(rows), rows)
+        return _rescored(responses, config, policy, path)
     judge = make_judge(judge)
     for key in ("judge_settings", "judge_answered_by", "rubric_hash"):
         config.pop(key, None)  # Of the judge before

@@ -23,8 +23,7 @@ from argen.labeling.plans import (
 )
 
 from ..errors import InputError, require
-from ..evaluation.responses import check_result
-from ..evaluation.results import Evaluation, read_evaluation
+from ..evaluation.results import Evaluation, as_evaluation
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy
 from ..policy_files import as_policy
@@ -40,21 +39,6 @@ class Source:
 
     name: str
     rows: Mapping[str, Sequence[Mapping]]  # Prompt's hash → rows
-
-
-def _evaluation(given, number: int) -> Evaluation:
-    "An evaluation from whatever holds one"
-    where = f"`evaluations[{number}]`"
-    if isinstance(given, (str, Path)):
-        return read_evaluation(given)
-    if isinstance(given, Evaluation):
-        return given
-    check_result(given, where)
-    return Evaluation(
-        given["evaluation_config"],
-        given["summary_metrics"],
-        given["individual_results"],
-    )
 
 
 def _names(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -89,7 +73,10 @@ def read_sources(
     evaluations: Sequence,  # As in `draw_plan`
 ) -> list[Source]:  # Raises `InputError` for what are no evaluations
     "Names and responses of all models; `InputError` for fewer than two"
-    read = [_evaluation(given, number) for number, given in enumerate(evaluations)]
+    read = [
+        as_evaluation(given, f"`evaluations[{number}]`")
+        for number, given in enumerate(evaluations)
+    ]
     require(
         len(read) >= 2,
         "`evaluations`: give two or more; people's labels are for a difference",
@@ -114,13 +101,17 @@ class Pool:
 
 
 # %% ../../nbs/labeling/01_drawing.ipynb #4dc6ad49
-def _stratum(sources, prompt) -> str:
-    "The tier of a scenario, as the first evaluation that has one says"
+def known_label(
+    sources: Sequence[Source],
+    prompt: str,  # Its hash
+    name: str,  # 'tier' or 'scope'
+):  # `None` where no evaluation has one
+    "Tier or scope of a scenario, as the first evaluation that has one says"
     for source in sources:
-        for row in source.rows[prompt]:
-            if row.get("tier"):
-                return str(row["tier"])
-    return _UNLABELED
+        for row in source.rows.get(prompt, ()):
+            if row.get(name):
+                return row[name]
+    return None
 
 
 def drawable(
@@ -137,7 +128,8 @@ def drawable(
     )
     by_stratum = {}
     for prompt in sorted(answered):
-        by_stratum.setdefault(_stratum(sources, prompt), []).append(prompt)
+        stratum = str(known_label(sources, prompt, "tier") or _UNLABELED)
+        by_stratum.setdefault(stratum, []).append(prompt)
     reasons = {
         "not in all evaluations": len(every - shared),
         "a response missing": len(shared - answered),

@@ -16,8 +16,10 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from argen.labeling.presses import (
+    _KINDS,
     Answers,
     Press,
+    _check_texts,
     answers_by_item,
     check_item,
     check_press,
@@ -80,8 +82,7 @@ def _verdict(
     comment: str | None,
 ) -> Verdict:  # `ValueError` for a value that no verdict can have
     "A person's verdict; principles without fields weren't asked about"
-    known = {name for kinds in VERDICT_FIELDS.values() for name in kinds}
-    fields = {name: value for name, value in values.items() if name in known}
+    fields = {name: value for name, value in values.items() if name in _KINDS}
     missing = {
         principle: "not asked"
         for principle in PRINCIPLES
@@ -274,7 +275,7 @@ def _number(label: PersonLabel, name: str) -> float:
     value = getattr(label.verdict, name, None)
     if value is None:
         return float("nan")
-    kind = next(kinds[name] for kinds in VERDICT_FIELDS.values() if name in kinds)
+    kind = _KINDS[name]
     return float(kind.index(value) if isinstance(kind, tuple) else value)
 
 
@@ -418,11 +419,7 @@ _LABEL_TEXTS = ("plan", "item", "hash", "stratum", "person", "guideline_hash", "
 
 def _check_row(row: Mapping, where: str):
     "`InputError` for a row that is no label"
-    for name in _LABEL_TEXTS:
-        require(
-            isinstance(row.get(name), str),
-            f"{where}: `{name}` is missing or no text; import the labels again",
-        )
+    _check_texts(row, _LABEL_TEXTS, where, "import the labels again")
     models, kind = row.get("models"), row.get("kind")
     n_models = {"single": 1, "pair": 2}.get(kind)
     require(

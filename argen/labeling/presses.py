@@ -134,13 +134,17 @@ def _value_problem(plan: Plan, name: str, value) -> str | None:
 _TEXTS = ("plan", "guideline_hash", "person", "item", "hash", "field", "at")
 
 
-def _check_texts(row: Mapping, where: str):
-    "`InputError` for a press without one of its texts"
-    for name in _TEXTS:
+def _check_texts(row: Mapping, names, where: str, advice: str):
+    "`InputError` for a row without one of its texts"
+    for name in names:
         require(
             isinstance(row.get(name), str),
-            f"{where}: `{name}` is missing or no text; delete the press",
+            f"{where}: `{name}` is missing or no text; {advice}",
         )
+
+
+def _check_time(row: Mapping, where: str):
+    "`InputError` for a press at no time"
     try:
         datetime.fromisoformat(row["at"])
     except ValueError:
@@ -185,7 +189,8 @@ def check_press(
 ) -> Press:  # Raises `InputError` for one that doesn't belong to the plan
     "A press from outside, checked"
     require(isinstance(row, Mapping), f"{where}: not a press; delete it")
-    _check_texts(row, where)
+    _check_texts(row, _TEXTS, where, "delete the press")
+    _check_time(row, where)
     check_item(plan, row, where)
     problem = _value_problem(plan, row["field"], row.get("value"))
     require(problem is None, f"{where}: {row['field'][:40]}: {problem}")

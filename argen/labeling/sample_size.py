@@ -21,20 +21,11 @@ from ..settings import check_numbers
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.regression import labels_needed
 from ..tables import escape_markdown
-from .drawing import Source, drawable, read_sources
+from .drawing import Source, drawable, known_label, read_sources
 from .people import PersonLabel, read_person_labels
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #9ceda3a2
-def _known(sources: Sequence[Source], prompt: str, name: str):
-    "Tier or scope of a scenario, as the first evaluation that has one says"
-    for source in sources:
-        for row in source.rows.get(prompt, ()):
-            if row.get(name):
-                return row[name]
-    return None
-
-
 def _mean(values) -> float | None:
     "Mean of what isn't missing; `None` when all is"
     given = [value for value in values if value is not None]
@@ -54,8 +45,8 @@ def _labeled(labels, sources, policy) -> dict[str, dict[str, float]]:
         if label.repeat_of is not None or label.verdict is None:
             continue
         prompt = label.prompt_hash
-        tier = _known(sources, prompt, "tier")
-        scope = _known(sources, prompt, "scope")
+        tier = known_label(sources, prompt, "tier")
+        scope = known_label(sources, prompt, "scope")
         found = score(label.verdict, tier, scope, policy).combined
         scores.setdefault(label.model, {}).setdefault(prompt, []).append(found)
     means = {}

@@ -152,31 +152,6 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return urlsplit(self.path).path.removeprefix(start)
 
-    def do_GET(self):
-        "The page, or a person's presses"
-        place = self.place()
-        if place == "":
-            self.send(200, self.labels.page, "text/html; charset=utf-8")
-        elif place == "presses":
-            query = parse_qs(urlsplit(self.path).query)
-            self.reply(lambda: self.labels.of_person(query.get("person", [""])[0]))
-        elif place is not None:
-            self.send(404, b"nothing here")
-
-    def do_POST(self):
-        "One press"
-        place = self.place()
-        if place is None:
-            return
-        kind = self.headers.get_content_type()
-        length = self.headers.get("Content-Length") or ""
-        fits = length.isdecimal() and int(length) <= _LONGEST_BODY
-        if place != "presses" or kind != "application/json" or not fits:
-            self.send(400, b"not a press")
-            return
-        body = self.rfile.read(int(length))
-        self.reply(lambda: self.labels.add(_json(body)))
-
     def reply(self, action):
         "Send what an action returns, or why it can't be done"
         try:
@@ -185,6 +160,36 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(400, str(error).encode())
             return
         self.send(200, json.dumps(value).encode(), "application/json")
+
+
+# %% ../../nbs/labeling/04_serving.ipynb #ec2de2fb
+@patch
+def do_GET(self: _Handler):
+    "The page, or a person's presses"
+    place = self.place()
+    if place == "":
+        self.send(200, self.labels.page, "text/html; charset=utf-8")
+    elif place == "presses":
+        query = parse_qs(urlsplit(self.path).query)
+        self.reply(lambda: self.labels.of_person(query.get("person", [""])[0]))
+    elif place is not None:
+        self.send(404, b"nothing here")
+
+
+@patch
+def do_POST(self: _Handler):
+    "One press"
+    place = self.place()
+    if place is None:
+        return
+    kind = self.headers.get_content_type()
+    length = self.headers.get("Content-Length") or ""
+    fits = length.isdecimal() and int(length) <= _LONGEST_BODY
+    if place != "presses" or kind != "application/json" or not fits:
+        self.send(400, b"not a press")
+        return
+    body = self.rfile.read(int(length))
+    self.reply(lambda: self.labels.add(_json(body)))
 
 
 def _json(body: bytes):

@@ -247,29 +247,32 @@ class _Plan:
             return RubricRewards(self.judge, self.mix)
         return Rewards(self.judge, self.mix)
 
-    def manifest(self):
-        "What the manifest records"
-        prompt_name, prompt_text = system_text(self.system_prompt)
-        weights = self.mix.reward_func_weights
-        return dict(
-            model=self.model,
-            scenarios=_scenarios_hash(self.rows),
-            n_scenarios=len(self.rows),
-            eval_scenarios=_scenarios_hash(self.held_out),
-            n_eval_scenarios=len(self.held_out),
-            judge=judge_name(self.judge),
-            judge_settings=getattr(self.judge, "settings", None),
-            system_prompt=prompt_name,
-            system_prompt_hash=prompt_hash(prompt_text),
-            policy=self.mix.policy.row(),
-            policy_hash=self.mix.policy.hash,
-            use_separate_rewards=self.mix.use_separate_rewards,
-            reward_funcs=[func.__name__ for func in self.mix.reward_funcs],
-            reward_func_weights=list(weights) if weights else None,
-            policy_weight=self.mix.policy_weight,
-            **(self.witness.manifest() if self.witness else {}),
-            **self.settings.acting(),
-        )
+
+# %% ../../nbs/training/10_grpo.ipynb #12104951
+@patch
+def manifest(self: _Plan):
+    "What the manifest records"
+    prompt_name, prompt_text = system_text(self.system_prompt)
+    weights = self.mix.reward_func_weights
+    return dict(
+        model=self.model,
+        scenarios=_scenarios_hash(self.rows),
+        n_scenarios=len(self.rows),
+        eval_scenarios=_scenarios_hash(self.held_out),
+        n_eval_scenarios=len(self.held_out),
+        judge=judge_name(self.judge),
+        judge_settings=getattr(self.judge, "settings", None),
+        system_prompt=prompt_name,
+        system_prompt_hash=prompt_hash(prompt_text),
+        policy=self.mix.policy.row(),
+        policy_hash=self.mix.policy.hash,
+        use_separate_rewards=self.mix.use_separate_rewards,
+        reward_funcs=[func.__name__ for func in self.mix.reward_funcs],
+        reward_func_weights=list(weights) if weights else None,
+        policy_weight=self.mix.policy_weight,
+        **(self.witness.manifest() if self.witness else {}),
+        **self.settings.acting(),
+    )
 
 
 # %% ../../nbs/training/10_grpo.ipynb #bc5d689e
@@ -328,7 +331,7 @@ def train(
     watchdog = Watchdog(output_dir, stall_factor, stops=stop_on_stall)
     by_rubric = isinstance(policy, Rubric)
     if by_rubric:
-        _check_rubric(policy, chosen, witness)
+        _check_rubric(chosen, witness)
     else:
         policy = replace(policy, ablation=chosen.ablation_mode or policy.ablation)
     mix = RewardMix(
@@ -365,7 +368,7 @@ def train(
 
 
 # %% ../../nbs/training/10_grpo.ipynb #wgr00003
-def _check_rubric(rubric, settings, witness):
+def _check_rubric(settings, witness):
     "`InputError` for settings that go with a policy and not with a rubric"
     unused = {"ablation_mode": settings.ablation_mode, "witness": witness}
     for name, value in unused.items():
@@ -470,13 +473,22 @@ def _run_plan(plan, run, reporting, resume_from):
             f"leave it out to have the result, or delete {run / 'model'} to train on "
             "from there"
         )
+    return read_finished(run, plan.settings)
+
+
+# %% ../../nbs/training/10_grpo.ipynb #c2f63300
+def read_finished(
+    run: Path,  # The folder of a finished run
+    settings: dict,  # All settings
+) -> Training:
+    "What a finished run left in its folder"
     return Training(
         model=str(run / "model"),
         run=run,
-        settings=plan.settings,
+        settings=settings,
         log=read_log(run / "log.jsonl"),
         evals=read_log(run / "eval.jsonl"),
-        ending=json.loads((run / "ending.json").read_text()),
+        ending=json.loads((run / "ending.json").read_text(encoding="utf-8")),
     )
 
 

@@ -32,11 +32,11 @@ def _is_refusal(response):
 
 
 # %% ../../nbs/training/03_monitoring.ipynb #7d4a9b3c
-def _word_runs(response, length=3):
+def _word_runs(response):
     "The runs of three words in a response, each with how often it occurs"
     words = re.findall(r"\w+", response.lower())
-    starts = range(max(1, len(words) - length + 1))
-    return Counter(tuple(words[start : start + length]) for start in starts)
+    starts = range(max(1, len(words) - 2))
+    return Counter(tuple(words[start : start + 3]) for start in starts)
 
 
 def _alike_share(prompts, responses):
