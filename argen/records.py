@@ -642,9 +642,11 @@ def stream_scenarios(
         yield row.place, scenario
 
 
-def _short_place(place: str) -> str:  # Such as 'line 3' or 'row 3'
-    "The place of a row within its source"
+def _short_place(place: str, seen_from: str) -> str:  # Such as 'line 3' or 'row 3'
+    "The place of a row within its source; with its file, seen from another file"
     head, _, number = place.rpartition(":")
+    if head != seen_from.rpartition(":")[0]:
+        return place
     number = number.strip()
     return f"line {number}" if head and number.isdecimal() else number
 
@@ -659,7 +661,7 @@ def unique_ids(
             first = first_use.setdefault(str(scenario.id), place)
             require(
                 first == place,
-                f"{place}: id {scenario.id!r} is that of {_short_place(first)}; "
+                f"{place}: id {scenario.id!r} is that of {_short_place(first, place)}; "
                 "give every scenario of a file an id of its own",
             )
         yield place, scenario
@@ -667,8 +669,9 @@ def unique_ids(
 
 # %% ../nbs/core/03_records.ipynb #7ae1f865
 def read_scenarios(
-    # A file (JSONL, JSON, CSV, TSV, Parquet, text), `hf:owner/name[:split]`, a pandas
-    # data frame, a `datasets.Dataset`, or a list of texts, dicts or scenarios
+    # A file (JSONL, JSON, CSV, TSV, Parquet, text), a folder of files, a pattern such
+    # as `part-*.jsonl`, `hf:owner/name[:split]`, a pandas data frame, a
+    # `datasets.Dataset`, or a list of texts, dicts or scenarios
     source,
     *,
     prompt_column: str | None = None,  # Column with the prompts

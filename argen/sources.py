@@ -11,6 +11,7 @@ __all__ = []
 import ast
 import codecs
 import csv
+import glob
 import gzip
 import io
 import json
@@ -543,12 +544,15 @@ def _suffix(path) -> str:
 
 
 # %% ../nbs/core/02b_sources.ipynb #5c7e1115
+_OF_DATASETS = ("state.json", "dataset_dict.json")  # In a folder that it saved
+
+
 def _load_dataset(name):
     "A data set of the hub, of a folder of data files, or saved by `datasets`"
     import datasets
 
     folder = Path(name).expanduser()
-    if (folder / "state.json").exists() or (folder / "dataset_dict.json").exists():
+    if any((folder / mark).exists() for mark in _OF_DATASETS):
         return datasets.load_from_disk(folder)
     return datasets.load_dataset(
         str(folder if folder.exists() else name), streaming=True
@@ -627,10 +631,6 @@ def _file_rows(path: Path, tell) -> Iterator[SourceRow]:
         suffix not in _SHEETS,
         f"{path}: a spreadsheet with formats and sheets; save the sheet as CSV UTF-8",
     )
-    require(
-        not path.is_dir(),
-        f"{path}: can't be read (a folder); name a file, or hf:{path} for a data set",
-    )
     reader = _READERS.get(suffix)
     if reader is None:
         reader = _json_rows if _is_list(path) else _line_rows
@@ -647,6 +647,45 @@ def is_table(
 def _is_of(source, library) -> bool:
     "Is this an object of a library, which need not be imported?"
     return type(source).__module__.partition(".")[0] == library
+
+
+# %% ../nbs/core/02b_sources.ipynb #9f3c3642
+_IN_PARTS = (*_READERS, ".jsonl", ".ndjson", ".json")
+
+
+def _matches(source, path: Path) -> list[Path]:
+    "What lies in a folder, or matches a pattern; empty for the name of a file"
+    if path.is_dir():
+        saved = any((path / name).exists() for name in _OF_DATASETS)
+        require(not saved, f"{source}: a saved data set; name it hf:{source}")
+        return list(path.iterdir())
+    if path.exists() or not glob.has_magic(str(path)):
+        return []
+    found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+    require(found, f"{source}: no file matches; check the pattern and the folder")
+    return found
+
+
+def _is_part(path: Path) -> bool:
+    "Is this one of the files that a folder or pattern stands for?"
+    is_hidden = path.name.startswith((".", "_"))
+    return path.is_file() and not is_hidden and _suffix(path) in _IN_PARTS
+
+
+def parts_of(
+    source,  # As `read_rows` takes it
+) -> list[Path]:  # By name; empty for what is no folder and no pattern
+    "The files that a folder or a pattern stands for; `InputError` where there are none"
+    is_path = isinstance(source, (str, os.PathLike))
+    if not is_path or str(source).startswith("hf:"):
+        return []
+    found = _matches(source, user_path(source))
+    parts = sorted(filter(_is_part, found))
+    require(
+        parts or not found and not user_path(source).is_dir(),
+        f"{source}: no file in it that holds scenarios ({', '.join(_IN_PARTS)})",
+    )
+    return parts
 
 
 # %% ../nbs/core/02b_sources.ipynb #115726fe
@@ -702,18 +741,9 @@ def _quiet(stage, done, total):
     "No progress bar"
 
 
-# %% ../nbs/core/02b_sources.ipynb #93a2fb39
-def read_rows(
-    # A file, `hf:owner/name[:split]`, a data frame, a data set, or a list of texts,
-    # dicts or scenarios
-    source,
-    # Where fields are; by default in columns with their usual names
-    columns: Columns = USUAL_COLUMNS,
-    *,
-    say: Callable[[str], None] = say,  # Told which columns were chosen
-    progress: Callable = _quiet,  # Called as `progress(stage, done, total)`
-) -> Iterator[SourceRow]:  # Scenarios of a list as they are
-    "Stream what holds scenarios; `InputError` names source, row and column"
+# %% ../nbs/core/02b_sources.ipynb #e73f8178
+def _one_source(source, columns, say, progress) -> Iterator[SourceRow]:
+    "Rows of a source that is no folder and no pattern"
     name = source_name(source)
     is_json = _is_json(source)
     chosen = None
@@ -738,3 +768,32 @@ def read_rows(
         except InputError as error:
             raise row.explain(error) from None
         yield row
+
+
+# %% ../nbs/core/02b_sources.ipynb #93a2fb39
+def read_rows(
+    # A file, a folder of files, a pattern such as `part-*.jsonl`,
+    # `hf:owner/name[:split]`, a data frame, a data set, or a list of texts, dicts or
+    # scenarios
+    source,
+    # Where fields are; by default in columns with their usual names
+    columns: Columns = USUAL_COLUMNS,
+    *,
+    say: Callable[[str], None] = say,  # Told which columns were chosen
+    progress: Callable = _quiet,  # Called as `progress(stage, done, total)`
+) -> Iterator[SourceRow]:  # Scenarios of a list as they are
+    "Stream what holds scenarios; `InputError` names source, row and column"
+    parts = parts_of(source)
+    said = set()  # What was said of earlier parts, which need not be said again
+
+    def say_once(text):
+        "Say what is said of a part, unless it was said of an earlier one"
+        words = text.partition(": ")[2]
+        if words not in said:
+            said.add(words)
+            say(text)
+
+    for part in parts:
+        yield from _one_source(part, columns, say_once, progress)
+    if not parts:
+        yield from _one_source(source, columns, say, progress)

@@ -384,7 +384,10 @@ _COLUMNS = [
     "scope_column",
     "messages_column",
 ]
-_SCENARIO_FILES = "JSONL, JSON, CSV, TSV, Parquet, text, or hf:owner/name[:split]"
+_SCENARIO_FILES = (
+    "JSONL, JSON, CSV, TSV, Parquet, text, a folder or a pattern of such files, or "
+    "hf:owner/name[:split]"
+)
 
 
 def _add_column_options(parser):

@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/comparison/launch.html.md"""
 __all__ = ["compare_models"]
 
 # %% ../../nbs/comparison/11_launch.ipynb #655284f5
+import atexit
 import json
 import logging
 import os
@@ -426,6 +427,18 @@ def _start_ray(ray, address):
 
 
 # %% ../../nbs/comparison/11_launch.ipynb #2ea0752f
+_END_SECONDS = 10  # For leaving a cluster; one without its head lets nobody go
+
+
+def _end_ray(ray):
+    "Leave the cluster, or let it be where that doesn't end"
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(_END_SECONDS)
+    if leaving.is_alive():
+        atexit.unregister(ray.shutdown)
+
+
 @contextmanager
 def ray_session():
     "A connection to Ray: the open one, or a new one that is closed afterwards"
@@ -443,7 +456,57 @@ def ray_session():
         yield ray
     finally:
         if is_new:
-            ray.shutdown()
+            _end_ray(ray)
+
+
+# %% ../../nbs/comparison/11_launch.ipynb #99af1a41
+_HEAD_SECONDS = 20  # In which the head node answers once, or it is lost
+_LOOK_SECONDS = 2  # Between two looks, and for an answer
+
+
+class _Head:
+    "The head node of a cluster, looked at now and then"
+
+    def __init__(self, address: str):  # As Ray says it: 'host:port'
+        host, _, port = address.rpartition(":")
+        self.address = address
+        self.place = (host.strip("[]"), int(port))
+        self.looked = self.answered = time.monotonic()
+
+    def is_lost(self) -> bool:
+        "Has it not answered for a while?"
+        now = time.monotonic()
+        if now - self.looked >= _LOOK_SECONDS:
+            self.looked = now
+            try:
+                socket.create_connection(self.place, timeout=_LOOK_SECONDS).close()
+                self.answered = now
+            except OSError:
+                pass
+        return self.looked - self.answered > _HEAD_SECONDS
+
+    @property
+    def is_silent(self) -> bool:
+        "Did it not answer when it was last looked at?"
+        return self.answered < self.looked
+
+
+def _give_up(head: _Head, workers: WorkerPool | None):
+    "Raise `WorkerDied` for a head node that is lost, and start nothing more"
+    if workers:
+        workers.stop()
+    raise WorkerDied(
+        f"the head node of Ray's cluster at {head.address} no longer answers; start "
+        "the cluster again, and the same command resumes"
+    )
+
+
+def _head(ray) -> _Head | None:
+    "The head node of the cluster that is connected to; `None` where it isn't known"
+    context = ray.get_runtime_context()
+    address = getattr(context, "gcs_address", "")
+    is_known = address.rpartition(":")[2].isdecimal()
+    return _Head(address) if is_known else None
 
 
 # %% ../../nbs/comparison/11_launch.ipynb #fdb445a7
@@ -458,9 +521,13 @@ def run_ray_job(
 
     path = Path(job["output_dir"]) / "responses.jsonl"
     total = len(job["scenarios"]) * job["settings"].get("epochs", 1)
+    head = _head(ray)
     task = ray.remote(do_job).options(max_retries=2, **device).remote(job)
     while not ray.wait([task], timeout=0.5)[0]:
-        if workers and workers.stopping.is_set():
+        if head and head.is_lost():
+            _give_up(head, workers)
+        is_silent = head and head.is_silent  # Then nothing can be cancelled
+        if workers and workers.stopping.is_set() and not is_silent:
             ray.cancel(task, force=True)
             workers.check()
         if path.exists():

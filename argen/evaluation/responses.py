@@ -47,7 +47,7 @@ from ..models.reasoning import UNFINISHED, with_reasoning_apart
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, now, open_run, versions
 from ..settings import check_numbers
-from ..sources import is_table, read_rows
+from ..sources import is_table, parts_of, read_rows
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #19959981
@@ -660,7 +660,16 @@ def _read_table(path):
 
 
 def _read_rows(path):
-    "Rows of a file, each with its place, and the `evaluation_config` beside them"
+    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
+    parts = list(map(_read_part, parts_of(path) or [path]))
+    placed = [row for rows, _ in parts for row in rows]
+    configs = [config for _, config in parts]
+    is_same = all(config == configs[0] for config in configs)
+    return placed, configs[0] if is_same else {}
+
+
+def _read_part(path):
+    "Rows of one file, each with its place, and the `evaluation_config` beside them"
     if is_table(path):
         return _read_table(path), {}
     if Path(path).suffix != ".json":
@@ -743,7 +752,7 @@ _RESPONSE_FIELDS = (
 # %% ../../nbs/evaluation/00_responses.ipynb #63fca072
 def read_responses(
     # JSONL, a JSON list, CSV, TSV, Parquet, or a result file: rows with a prompt and
-    # `response`
+    # `response`; also a folder of them, or a pattern such as `part-*.jsonl`
     path: str | Path,
     # Where tier and scope are, for rows without; as `read_scenarios` takes them
     scenarios=None,

@@ -63,7 +63,7 @@ from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
-from ..sources import USUAL_COLUMNS, Columns, source_name
+from ..sources import USUAL_COLUMNS, Columns, parts_of, source_name
 from ..tables import escape_markdown, markdown_table
 from .critical import same_text
 from .duplicates import overlap
@@ -608,6 +608,7 @@ def _labeled(scenario, labels: _Labels, evaluator, others) -> Scenario:
 
 # %% ../../nbs/scenarios/08_processing.ipynb #1d82dadf
 _BLOCK = 5000  # Rows that are in memory together
+_ASIDE = "-rejected.jsonl"  # End of the name of a file with rows that are set aside
 
 
 def _text_key(scenario) -> str:
@@ -666,7 +667,7 @@ class _File:
     @property
     def rejected_path(self) -> Path:
         "Where rows that are set aside go"
-        return self.path.with_name(f"{self.source.stem}-rejected.jsonl")
+        return self.path.with_name(f"{self.source.stem}{_ASIDE}")
 
     @property
     def run(self) -> Path:
@@ -1151,12 +1152,20 @@ def _written(source, columns, output_dir, progress) -> Path:
     raise InputError(f"{path}: holds other scenarios; choose another `output_dir`")
 
 
+def _own_parts(source) -> list[Path]:
+    "The files of a folder or pattern, without those that were set aside from others"
+    parts = parts_of(source)
+    aside = {path.with_name(f"{path.stem}{_ASIDE}") for path in parts}
+    return [path for path in parts if path not in aside]
+
+
 def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]:
     "Files, each with the columns that its fields are read from"
     found = []
     for source in sources:
         if _is_file(source):
-            found.append((user_path(source), columns))
+            parts = _own_parts(source) or [user_path(source)]
+            found += [(path, columns) for path in parts]
         else:
             written = _written(source, columns, output_dir, progress)
             found.append((written, USUAL_COLUMNS))
@@ -1165,8 +1174,10 @@ def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]
 
 # %% ../../nbs/scenarios/08_processing.ipynb #7db0b8ea
 def process(
-    # One or more scenario files, of any kind that `read_scenarios` reads; one that is
-    # another's output is left out. Or a data frame, a data set, a list of scenarios
+    # One or more scenario files, of any kind that `read_scenarios` reads, folders of
+    # them, or patterns such as `part-*.jsonl`; each file has an output of its own, and
+    # one that is another's output is left out. Or a data frame, a data set, a list of
+    # scenarios
     files,
     # Who labels: 'offline' rules, the 'writer', 'openai', 'gemini', 'openai:MODEL',
     # 'gemini:MODEL'; with labelers of your own, their name in the rows
