@@ -7,10 +7,10 @@ Docs: https://argen-dev.github.io/argen/testing/gamed_rewards.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/testing/08_gamed_rewards.ipynb #6a29996c
+# %% ../../nbs/testing/08_gamed_rewards.ipynb #8fcdabf9
 import re
 
-# %% ../../nbs/testing/08_gamed_rewards.ipynb #9818e9f9
+# %% ../../nbs/testing/08_gamed_rewards.ipynb #ca148216
 REFERRALS = r"\b(?:doctor|physician|professional|specialist|provider)s?\b"
 EMPATHY = r"\b(?:sorry|understand|feel|feeling|hard|worried|worry|glad|hope)\b"
 FIXED = "drink plenty of water and get some rest every day"
@@ -26,7 +26,7 @@ def words(text) -> list[str]:
     return re.findall(r"\w+", text)
 
 
-# %% ../../nbs/testing/08_gamed_rewards.ipynb #720f3c09
+# %% ../../nbs/testing/08_gamed_rewards.ipynb #1b4ecf18
 def referrals(completions, **columns) -> list[float]:
     "Naming a professional, up to three times"
     return [min(1, len(re.findall(REFERRALS, t)) / 3) for t in texts(completions)]

@@ -136,7 +136,7 @@ def difference(
     return paired_difference(scores[kind, step], scores[kind, since], resampling)
 
 
-# %% ../../nbs/training/03b_witness.ipynb #a2b103f5
+# %% ../../nbs/training/03b_witness.ipynb #35d8225f
 _WIDEST = 3  # Most evaluations that are averaged
 
 
@@ -155,7 +155,7 @@ def _comparisons(n):
     return np.array(rows)
 
 
-# %% ../../nbs/training/03b_witness.ipynb #ed05a517
+# %% ../../nbs/training/03b_witness.ipynb #7ab017fb
 _FALSE_ALARMS = 0.05  # Of runs in which the witness stays where it is
 _DRAWS = 10_000
 
@@ -198,7 +198,7 @@ def _errors_of(weights, scores):
     return np.where(errors > 1e-12, errors, np.inf)
 
 
-# %% ../../nbs/training/03b_witness.ipynb #afb97da6
+# %% ../../nbs/training/03b_witness.ipynb #b7979645
 @patch
 def _scores_to(self: Witness, step):
     "The witness's scores up to a step: prompts × evaluations, without gaps"
