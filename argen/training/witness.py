@@ -204,7 +204,8 @@ def _scores_to(self: Witness, step):
     "The witness's scores up to a step: prompts × evaluations, without gaps"
     import pandas as pd
 
-    looks = {s: self._scores["witness", s] for s in self.steps if s <= step}
+    rewarded = [s for s, mean in self.means("proxy").items() if mean is not None]
+    looks = {s: self._scores["witness", s] for s in rewarded if s <= step}
     frame = pd.DataFrame(looks)
     frame = frame.loc[:, frame.notna().mean() > 0.5]
     return frame.dropna().sort_index()
@@ -232,7 +233,7 @@ def alarm(
     steps, scores = list(frame), np.ascontiguousarray(frame)
     proxy = self.means("proxy")
     weights = _comparisons(n_looks)
-    rises = weights @ [proxy[s] if proxy[s] is not None else math.nan for s in steps]
+    rises = weights @ [proxy[s] for s in steps]
     changes = weights @ scores.mean(0)
     errors = _errors_of(weights, scores) / math.sqrt(n)
     falls = np.where(rises > 0, -changes / errors, -np.inf)
