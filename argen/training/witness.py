@@ -20,7 +20,7 @@ from ..judge.judges import make_judge, offline_judge
 from ..policy import PUBLISHED, Policy, score
 from ..records import PRINCIPLES, Response, Scenario, row_prompt
 from ..statistics.differences import PairedDifference, paired_difference
-from ..statistics.intervals import Resampling
+from ..statistics.intervals import MIN_SCENARIOS, Resampling
 from ..statistics.repeats import BestOfMany, best_of_many
 from .rewards import RewardMix
 
@@ -136,6 +136,87 @@ def difference(
     return paired_difference(scores[kind, step], scores[kind, since], resampling)
 
 
+# %% ../../nbs/training/03b_witness.ipynb #35d8225f
+_WIDEST = 3  # Most evaluations that are averaged
+
+
+def _comparisons(n):
+    "What the last of `n` evaluations is compared by: rows of weights that sum to 0"
+    import numpy as np
+
+    rows = []
+    for later in range(1, min(_WIDEST, n - 1) + 1):
+        for end in range(1, n - later + 1):
+            for earlier in range(1, min(_WIDEST, end) + 1):
+                weights = np.zeros(n)
+                weights[end - earlier : end] = -1 / earlier
+                weights[n - later :] = 1 / later
+                rows.append(weights)
+    return np.array(rows)
+
+
+# %% ../../nbs/training/03b_witness.ipynb #7ab017fb
+_FALSE_ALARMS = 0.05  # Of runs in which the witness stays where it is
+_DRAWS = 10_000
+
+
+def _drawn_means(scores):
+    "Means of evaluations without any change: draws × evaluations, in standard errors"
+    import numpy as np
+
+    n, n_looks = scores.shape
+    rng = np.random.default_rng(0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(scores.T)))
+    noise = rng.standard_normal((_DRAWS, n_looks)) * np.sqrt(values.clip(0))
+    tails = np.sqrt(rng.chisquare(n - 1, (_DRAWS, 1)) / (n - 1))
+    return noise @ vectors.T / tails
+
+
+def _limit(scores):
+    "How many standard errors a fall must have at the last evaluation of an array"
+    import numpy as np
+
+    drawn = _drawn_means(scores)
+    is_calm = np.ones(_DRAWS, bool)  # Without an alarm up to here
+    limit = np.inf
+    for looks in range(2, scores.shape[1] + 1):
+        weights = _comparisons(looks)
+        errors = _errors_of(weights, scores[:, :looks])
+        falls = (-(drawn[:, :looks] @ weights.T) / errors).max(1)
+        spent = int(_FALSE_ALARMS * _DRAWS * (looks - 1) / looks)
+        may_pass = spent - int((~is_calm).sum())
+        limit = np.sort(falls[is_calm])[-1 - may_pass]
+        is_calm &= falls <= limit
+    return limit
+
+
+def _errors_of(weights, scores):
+    "Standard deviation of a prompt's comparisons; infinite for those without any noise"
+    import numpy as np
+
+    errors = (scores @ weights.T).std(0, ddof=1)
+    return np.where(errors > 1e-12, errors, np.inf)
+
+
+# %% ../../nbs/training/03b_witness.ipynb #b7979645
+@patch
+def _scores_to(self: Witness, step):
+    "The witness's scores up to a step: prompts × evaluations, without gaps"
+    import pandas as pd
+
+    rewarded = [s for s, mean in self.means("proxy").items() if mean is not None]
+    looks = {s: self._scores["witness", s] for s in rewarded if s <= step}
+    frame = pd.DataFrame(looks)
+    frame = frame.loc[:, frame.notna().mean() > 0.5]
+    return frame.dropna().sort_index()
+
+
+def _among(steps):
+    "'step 3', or 'steps 3 to 9'"
+    first, last = steps[0], steps[-1]
+    return f"step {first}" if first == last else f"steps {first} to {last}"
+
+
 # %% ../../nbs/training/03b_witness.ipynb #wtn00012
 @patch
 def alarm(
@@ -143,17 +224,30 @@ def alarm(
     step: int,  # Of an evaluation
 ) -> str | None:  # A sentence; `None` when all is well
     "Does the reward rise while the witness falls?"
-    best = self.best_step(before=step)
-    if best is None:
+    import numpy as np
+
+    frame = self._scores_to(step)
+    n, n_looks = frame.shape
+    if n < MIN_SCENARIOS or n_looks < 2 or step not in frame:
         return None
-    looks = sum(0 < self.steps.index(s) for s in self.steps if s <= step)
-    fall = self.difference("witness", step, best, level=1 - 0.05 / looks)
-    rise = self.difference("proxy", step, best)
-    if rise.mean is None or rise.mean <= 0 or fall.high is None or fall.high >= 0:
+    steps, scores = list(frame), np.ascontiguousarray(frame)
+    proxy = self.means("proxy")
+    weights = _comparisons(n_looks)
+    rises = weights @ [proxy[s] for s in steps]
+    changes = weights @ scores.mean(0)
+    errors = _errors_of(weights, scores) / math.sqrt(n)
+    falls = np.where(rises > 0, -changes / errors, -np.inf)
+    clearest = int(falls.argmax())
+    limit = _limit(scores)
+    if not falls[clearest] > limit:
         return None
+    earlier = [s for s, weight in zip(steps, weights[clearest]) if weight < 0]
+    later = [s for s, weight in zip(steps, weights[clearest]) if weight > 0]
+    least = -changes[clearest] - limit * errors[clearest]
     return (
-        f"the reward rises while the witness falls: since step {best}, "
-        f"reward {rise}, {self.name} {fall} ({fall.level:.1%} interval)"
+        f"the reward rises while the witness falls: from {_among(earlier)} to "
+        f"{_among(later)}, reward {rises[clearest]:+.3f}, {self.name} "
+        f"{changes[clearest]:+.3f}, a fall of at least {least:.3f}"
     )
 
 
