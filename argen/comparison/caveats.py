@@ -101,7 +101,20 @@ def comparability_problems(
     for topic, keys in COMPARABLE_SETTINGS.items():
         if not (rescored and topic == "policies"):
             problems.append(_topic_problem(topic, keys, configs))
+    problems.append(_engine_problem(configs))
     return [problem for problem in problems if problem]
+
+
+def _engine_problem(configs):
+    "That models which ran here were run by different engines, or `None`"
+    engines = {}
+    for name, config in configs.items():
+        runs_here = "seed" in (config.get("sampling") or {})
+        if runs_here:
+            engines[name] = config.get("engine") or "transformers"
+    if _differ(engines):
+        return f"Engines differ: {_by_value('engine', engines)}"
+    return None
 
 
 # %% ../../nbs/comparison/02_caveats.ipynb #0dad8987
