@@ -79,7 +79,6 @@ def expect_responses(
 ) -> ExpectedResponses:  # Raises `InputError` where the run would
     "What a model's responses would take"
     check_engine_model(settings.engine, model)
-    check_engine_model(settings.engine, model)
     chat = model if callable(model) else _chat_model(model, settings)
     config = _generation_config(chat, scenarios, settings)
     _check_epochs(settings, config)

@@ -410,8 +410,6 @@ def _footnote(self: Evaluation):
         )
     if config.get("engine"):
         notes.append(f"written with {escape_markdown(config['engine'])}")
-    if config.get("engine"):
-        notes.append(f"written with {escape_markdown(config['engine'])}")
     notes += _reasoning_notes(summary)
     notes += map(escape_markdown, other_models(config))
     return "; ".join(notes)
