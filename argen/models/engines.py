@@ -198,7 +198,7 @@ def _adapter_settings(name, folder) -> dict:
     if other or not ranks:
         raise InputError(
             f"{name}: vLLM can't apply this adapter ({', '.join(other) or 'its rank'});"
-            " use `engine='local'`, or merge it into its model"
+            " use `engine='local'`, or merge it first: `argen export RUN`"
         )
     return {"enable_lora": True, "max_loras": 1, "max_lora_rank": ranks[0]}
 
