@@ -557,6 +557,7 @@ def _devices(n_models, max_concurrent, *, engine="local", ray=None):
     return devices
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #22e7fb3e
 def _queues(models, devices, schedule) -> list[ModelQueue]:
     "Which models wait for which devices"
     delay = schedule.pipeline_delay if devices else 0

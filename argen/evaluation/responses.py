@@ -176,6 +176,7 @@ def _told(value) -> str:
     return f"a {kind} of {len(value)} ({', '.join(kinds)})"
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #af21e0cd
 def _ask_engine(chat, epochs, known, messages) -> Iterator[list]:
     "Lists of (question, response), as they end"
     asked = [q for questions in epochs for q in questions if q not in known]
@@ -378,6 +379,7 @@ def _check_same_engine(engine, old, run):
     )
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #61e054a7
 def _manifest_settings(config, run) -> dict:
     "What decides a response, as the manifest of the folder `run` has it"
     name = config["model_name"]

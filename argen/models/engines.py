@@ -311,6 +311,7 @@ def seed_of(
     return _seed(self.seed, *place)
 
 
+# %% ../../nbs/models/03b_engines.ipynb #1e7a2173
 @patch
 def _submit(self: VllmChat, asked, seed):
     "Have vLLM begin with a prompt"
