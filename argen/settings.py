@@ -275,6 +275,7 @@ RANGES = {  # Parameter → the numbers that it may have
     "top_p": _positive_share,
     "max_tokens": _count,
     "generation_batch_size": _at_once,
+    "engine_memory": _positive_share,
     "batch_size": _at_once,
     "seed": Range(0, 2**32 - 1, whole=True),
     "epochs": _at_once,

@@ -110,6 +110,7 @@ _SAMPLING = {
     "max_tokens": "longest response (tokens)",
     "samples": "responses to each scenario",
     "system_prompt_type": "system prompt",
+    "engine": "written with",
 }
 
 

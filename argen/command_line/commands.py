@@ -283,14 +283,17 @@ _RESPONSES = [
     "epochs",
     "limit",
     "reasoning_effort",
+    "engine",
+    "engine_memory",
 ]
 _TRIED = 5  # Scenarios of a quick try
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #6949f91f
-def _add_response_options(parser):
-    "Options of how a model is asked"
+def _add_response_options(parser, engine=None):
+    "Options of how a model is asked; `engine` changes that one"
     from argen.evaluation.run import evaluate
+    from argen.models.engines import ENGINES
 
     prompts = ", ".join(SYSTEM_PROMPTS)
     add_options(
@@ -300,6 +303,7 @@ def _add_response_options(parser):
         [name for name in _RESPONSES if name not in ("epochs", "limit")],
         system_prompt={"help": f"{prompts}, or a text of your own"},
         reasoning_effort={"choices": list(EFFORTS)},
+        engine={"choices": list(ENGINES)} | (engine or {}),
     )
     group = parser.add_argument_group("how many")
     group.add_argument(
@@ -367,12 +371,15 @@ def _response_settings(arguments, **more):
     "What decides responses, and so the folder that keeps them"
     from argen.evaluation.run import evaluate
 
+    left_out = ("epochs", "generation_batch_size", "engine_memory")
     parameters = inspect.signature(evaluate).parameters
-    names = [n for n in _RESPONSES if n not in ("epochs", "generation_batch_size")]
+    names = [name for name in _RESPONSES if name not in left_out]
     settings = more | {name: parameters[name].default for name in names}
     settings |= _given(arguments, [*names, *_COLUMNS])
     if settings["reasoning_effort"] is None:
         del settings["reasoning_effort"]
+    if settings["engine"] != "vllm":  # Ray's are those of this machine
+        del settings["engine"]
     return settings
 
 
@@ -428,7 +435,14 @@ _GENERATE = {
         "resume",
     ],
     "conversations": ["multi_turn_share", "max_turns"],
-    "who writes": ["model", "hf_model", "temperature", "batch_size"],
+    "who writes": [
+        "model",
+        "hf_model",
+        "temperature",
+        "batch_size",
+        "engine",
+        "engine_memory",
+    ],
     "labels and challenges": [
         "evaluator",
         "concurrent_eval_limit",
@@ -445,6 +459,7 @@ _GENERATE = {
 # %% ../../nbs/command_line/01_commands.ipynb #f0b95782
 def _add_generate_options(parser):
     "Options of `argen generate`"
+    from argen.models.engines import ENGINES
     from argen.scenarios.generation import generate
 
     changes = {
@@ -457,6 +472,7 @@ def _add_generate_options(parser):
             "help": "an OpenAI model, gemini:NAME, or offline (templates, no key)",
         },
         "exclude_from_file": {"metavar": "FILE", "nargs": "+"},
+        "engine": {"choices": list(ENGINES)},
     }
     for title, names in _GENERATE.items():
         changed = {name: changes[name] for name in names if name in changes}
@@ -1082,7 +1098,6 @@ _SIDE_BY_SIDE = [
     "pipeline",
     "pipeline_delay",
     "max_concurrent_models",
-    "engine",
 ]
 
 
@@ -1163,7 +1178,15 @@ def _add_compare_options(parser):
         help="write rows.csv beside rows.parquet for more than 20,000 rows too",
     )
     _add_column_options(parser)
-    _add_response_options(parser)
+    _add_response_options(
+        parser,
+        {
+            "choices": ["local", "vllm", "ray"],
+            "help": "what runs the models that run here: local (transformers, in"
+            " processes on this machine), vllm (vLLM in such processes), or ray"
+            " (transformers, as tasks on a Ray cluster)",
+        },
+    )
     add_options(
         parser,
         "models side by side",
@@ -1177,7 +1200,6 @@ def _add_compare_options(parser):
             "flag": "--no-pipeline",
             "help": "one model at a time, judged before the next begins",
         },
-        engine={"choices": ["local", "ray"]},
     )
     _add_dry_run(parser)
     _add_judge_options(parser)

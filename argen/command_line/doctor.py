@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import InputError
+from ..models.engines import check_engine, vllm_version
 from ..runs import versions
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table
@@ -119,6 +120,18 @@ def _gpu(torch) -> Finding:
     return Finding("GPU", f"{count} × {properties.name}, {memory:.0f} GiB each")
 
 
+def _vllm() -> list[Finding]:  # Empty where it isn't installed
+    "vLLM, which `engine='vllm'` takes"
+    version = vllm_version()
+    if version is None:
+        return []
+    try:
+        check_engine("vllm")
+    except InputError as error:
+        return [Finding("vLLM", version, str(error))]
+    return [Finding("vLLM", f"{version}, for --engine vllm")]
+
+
 # %% ../../nbs/command_line/05_doctor.ipynb #b1e17ab4
 _LEAST_MEMORY = 2.0  # GiB that are free, for the packaged model
 _LEAST_DISK = 2.0  # GiB that are free, for its weights and a run's checkpoints
@@ -176,6 +189,7 @@ def examine() -> list[Finding]:
         _python(),
         _packages(),
         *_torch(),
+        *_vllm(),
         _memory(),
         *_disks(),
         _keys(os.environ),

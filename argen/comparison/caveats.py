@@ -107,7 +107,21 @@ def comparability_problems(
 ) -> list[str]:  # A line for each thing that differs or can't be checked
     "In what results differ besides the model"
     topics = [t for t in COMPARABLE_SETTINGS if not (rescored and t == "policies")]
-    return topic_problems(configs, topics)
+    engines = _engine_problem(configs)
+    found = topic_problems(configs, topics)
+    return [*found, engines] if engines else found
+
+
+def _engine_problem(configs):
+    "That models which ran here were run by different engines, or `None`"
+    engines = {}
+    for name, config in configs.items():
+        runs_here = "seed" in (config.get("sampling") or {})
+        if runs_here:
+            engines[name] = config.get("engine") or "transformers"
+    if _differ(engines):
+        return f"Engines differ: {_by_value('engine', engines)}"
+    return None
 
 
 # %% ../../nbs/comparison/02_caveats.ipynb #0dad8987

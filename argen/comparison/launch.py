@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -47,6 +47,7 @@ from ..files import output_folder, write_json
 from ..judge.estimates import judge_that_only_reads
 from ..judge.judges import make_judge
 from ..models.batches import BatchChat
+from ..models.engines import ENGINES
 from ..models.estimates import Estimate
 from ..models.local import _check_name
 from ..models.messages import system_text
@@ -583,9 +584,15 @@ class _Schedule:
     max_concurrent_models: int | None
 
     def __post_init__(self):
-        known = self.engine in ("local", "ray")
-        require(known, f"`engine={self.engine}` is not one of local, ray")
+        known = self.engine in (*ENGINES, "ray")
+        names = ", ".join([*ENGINES, "ray"])
+        require(known, f"`engine={self.engine!r}` is not one of {names}")
         check_numbers(**vars(self))
+
+    @property
+    def runs_models(self) -> str:
+        "What runs a model in its process"
+        return "vllm" if self.engine == "vllm" else "local"
 
     @property
     def is_parallel(self) -> bool:
@@ -599,13 +606,18 @@ def _is_local(model):
     return isinstance(model, str) and not is_remote(model)
 
 
-def _devices(n_models, max_concurrent, ray):
+_NO_ENGINE = {"engine": "local", "engine_memory": None}  # Of models that run elsewhere
+
+
+def _devices(n_models, max_concurrent, *, engine="local", ray=None):
     "Devices for the models that run here; `ray` is `None` without a cluster"
     if not n_models:
         return []
     if ray:
         return ray_devices(n_models, ray.cluster_resources(), max_concurrent)
     gpu_names, n_cores = gpus(), cores()
+    if engine == "vllm" and not gpu_names:
+        max_concurrent = max_concurrent or 1  # It takes all cores by itself
     devices = local_devices(n_models, gpu_names, n_cores, max_concurrent)
     is_cut = not (max_concurrent or gpu_names) and len(devices) < min(2, n_models)
     logging.getLogger(__name__).log(
@@ -616,6 +628,7 @@ def _devices(n_models, max_concurrent, ray):
     return devices
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #22e7fb3e
 def _queues(models, devices, schedule) -> list[ModelQueue]:
     "Which models wait for which devices"
     delay = schedule.pipeline_delay if devices else 0
@@ -704,10 +717,11 @@ def generate(self: _Launch, name, device) -> ResponseSet:
     is_local = _is_local(model)
     if is_local:
         self.run_worker(name, device, folder)
+    settings = self.settings if is_local else replace(self.settings, **_NO_ENGINE)
     responses = collect_responses(
         model,
         self.scenarios,
-        self.settings,
+        settings,
         output_dir=folder,
         retry_failed=not is_local,
         progress=noop if is_local else self.reporter("ask", name),
@@ -733,7 +747,8 @@ def run(self: _Launch) -> dict[str, Outcome]:  # In the order of the models
         is_ray = schedule.engine == "ray"
         ray = stack.enter_context(ray_session()) if is_ray else None
         n_local = sum(map(_is_local, self.models.values()))
-        devices = _devices(n_local, limit if schedule.is_parallel else 1, ray)
+        limit_here = limit if schedule.is_parallel else 1
+        devices = _devices(n_local, limit_here, engine=schedule.engine, ray=ray)
         outcomes = run_queues(
             _queues(self.models, devices, schedule),
             self.generate,
@@ -791,7 +806,10 @@ def estimate(self: _Launch) -> Estimate:
     usages = []
     for name, model in self.models.items():
         folder = self.folder and self.folder / "models" / model_folder(name)
-        asked = expect_responses(model, self.scenarios, self.settings, folder)
+        settings = self.settings
+        if not _is_local(model):
+            settings = replace(settings, **_NO_ENGINE)
+        asked = expect_responses(model, self.scenarios, settings, folder)
         judged = expect_judging(self.judge, asked.pairs, self.policy)
         judged.job = f"verdicts on {model_label(name)}"
         usages += [asked.usage, judged]
@@ -826,7 +844,9 @@ def compare_models(
     # one for each GPU; without a GPU two, or one where there is one core or
     # OMP_NUM_THREADS is 1
     max_concurrent_models: int | None = None,
-    # 'local': processes on this machine; 'ray': tasks on a Ray cluster
+    # What runs the models that run here: 'local' (transformers, in processes on this
+    # machine), 'vllm' (vLLM in such processes), or 'ray' (transformers, as tasks on a
+    # Ray cluster)
     engine: str = "local",
     # Called as `progress(stage, done, total)`, from several threads; by default draws
     # bars
@@ -846,13 +866,17 @@ def compare_models(
         )
     named = _by_name(models)
     wanted = _baseline_name(baseline, list(named))
-    settings = GenerationSettings(**asking)
     schedule = _Schedule(
         engine=engine,
         parallel=parallel,
         pipeline=pipeline,
         pipeline_delay=pipeline_delay,
         max_concurrent_models=max_concurrent_models,
+    )
+    settings = GenerationSettings(**asking, engine=schedule.runs_models)
+    require(
+        engine == "local" or any(map(_is_local, named.values())),
+        f"`engine={engine!r}`: none of the models runs here; leave it out",
     )
     policy = as_policy(policy)
     system_text(settings.system_prompt)

@@ -26,6 +26,7 @@ from argen.evaluation.responses import (
 
 from ..files import copied_lines, output_folder
 from ..judge.estimates import ResponseLength
+from ..models.engines import check_engine_model
 from ..models.estimates import Estimate, ExpectedUsage, count_tokens, known_price
 from ..models.messages import conversation
 from ..policy import Policy
@@ -77,6 +78,7 @@ def expect_responses(
     output_dir: str | Path | None = None,  # Run folder, which may have responses
 ) -> ExpectedResponses:  # Raises `InputError` where the run would
     "What a model's responses would take"
+    check_engine_model(settings.engine, model)
     chat = model if callable(model) else _chat_model(model, settings)
     config = _generation_config(chat, scenarios, settings)
     _check_epochs(settings, config)

@@ -40,6 +40,7 @@ from argen.records import (
 
 from ..errors import InputError, require
 from ..models.chat import make_chat
+from ..models.engines import VllmChat, check_engine, check_engine_model
 from ..models.local import LocalChat
 from ..models.messages import conversation, system_text
 from ..models.names import is_remote, model_label
@@ -67,10 +68,13 @@ class GenerationSettings:
     epochs: int = 1  # Responses to each scenario
     limit: int | None = None  # Only the first so many scenarios
     reasoning_effort: str | None = None  # As for `evaluate`
+    engine: str = "local"  # Of a model that runs here: 'local', or 'vllm'
+    engine_memory: float | None = None  # Share of the device's memory for vLLM
 
     def __post_init__(self):
-        "Refuse numbers out of their range"
+        "Refuse numbers out of their range, and an engine that isn't there"
         check_numbers(**vars(self))
+        check_engine(self.engine, self.engine_memory)
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #3f25302e
@@ -172,6 +176,18 @@ def _told(value) -> str:
     return f"a {kind} of {len(value)} ({', '.join(kinds)})"
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #af21e0cd
+def _ask_engine(chat, epochs, known, messages) -> Iterator[list]:
+    "Lists of (question, response), as they end"
+    asked = [q for questions in epochs for q in questions if q not in known]
+    if not asked:  # Nothing is loaded
+        return
+    seeds = (chat.seed_of(q.epoch, q.scenario) for q in asked)
+    with closing(chat.arriving(map(messages, asked), seeds)) as arriving:
+        for ended in arriving:
+            yield [(asked[number], response) for number, response in ended.items()]
+
+
 def _ask_service(chat, epochs, known, messages) -> Iterator[list]:
     "Lists of one (question, response) each, in the order of arrival"
     asked = [q for questions in epochs for q in questions if q not in known]
@@ -207,6 +223,8 @@ def generate_responses(
     }
     if hasattr(chat, "stream"):
         arriving = _ask_service(chat, epochs, responses, messages)
+    elif isinstance(chat, VllmChat):
+        arriving = _ask_engine(chat, epochs, responses, messages)
     else:
         size = settings.generation_batch_size
         arriving = _ask_local(chat, epochs, responses, messages, batch_size=size)
@@ -306,6 +324,7 @@ def _generation_config(chat, scenarios, settings) -> dict:
         "system_prompt": prompt_text,
         "system_prompt_hash": prompt_hash(prompt_text),
         "generation_batch_size": sampling.get("batch_size"),
+        **({"engine": chat.engine} if isinstance(chat, VllmChat) else {}),
         "timestamp": now(),
         "versions": versions(),
         **training_roles(_chat_name(chat)),
@@ -345,6 +364,22 @@ _UNDECISIVE = {
 }
 
 
+def _engine_name(engine) -> str:
+    "An engine without its version; transformers where none is recorded"
+    return engine.partition(" ")[0] if engine else "local"
+
+
+def _check_same_engine(engine, old, run):
+    "`InputError` where other responses in a folder are of another engine"
+    before, here = _engine_name(old.get("engine")), _engine_name(engine)
+    require(
+        before == here,
+        f"{run}: its responses are written with `engine={before!r}`, not {here}; "
+        "give the same engine, or choose another folder",
+    )
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #61e054a7
 def _manifest_settings(config, run) -> dict:
     "What decides a response, as the manifest of the folder `run` has it"
     name = config["model_name"]
@@ -353,10 +388,14 @@ def _manifest_settings(config, run) -> dict:
     sampling.pop("batch_size", None)
     weights = weights_hash(name)
     manifest = run / "manifest.json"
-    if weights and manifest.exists():
-        # A model's folder may have been moved: the same weights keep their name
+    if manifest.exists():
         old = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
-        name = old.get("model") if old.get("weights") == weights else name
+        _check_same_engine(config.get("engine"), old, run)
+        if weights and old.get("weights") == weights:
+            # A model's folder may have been moved: the same weights keep their name
+            name = old.get("model")
+        if "engine" in old:  # Perhaps of another version, which the result names
+            decisive["engine"] = old["engine"]
     return decisive | {"sampling": sampling, "model": name, "weights": weights}
 
 
@@ -380,6 +419,8 @@ def _chat_model(name, settings):
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         reasoning_effort=settings.reasoning_effort,
+        engine=settings.engine,
+        engine_memory=settings.engine_memory,
         **more,
     )
 
@@ -435,6 +476,7 @@ def collect_responses(
 ) -> ResponseSet:  # Raises `InputError` for what can't be used
     "Ask `model` every scenario"
     scenarios = scorable_scenarios(scenarios, settings.limit, labeled)
+    check_engine_model(settings.engine, model)
     chat = model if callable(model) else _chat_model(model, settings)
     config = _generation_config(chat, scenarios, settings)
     _check_epochs(settings, config)
@@ -523,7 +565,7 @@ _TEXT, _FLAG, _COUNT, _NUMBER, _SHARE, _PLAIN, _REASONS, _CRITERIA = _KINDS
 
 # %% ../../nbs/evaluation/00_responses.ipynb #043e41a0
 _CONFIG_FIELDS = {
-    _TEXT: "model_name answered_by judge judge_answered_by evaluator"
+    _TEXT: "model_name answered_by engine judge judge_answered_by evaluator"
     " system_prompt_type rubric_hash policy_hash",
     _COUNT: "samples num_scenarios generation_batch_size smallest_batch_size",
 }

@@ -408,6 +408,8 @@ def _footnote(self: Evaluation):
             f"memory did not hold {config.get('generation_batch_size')} responses, "
             f"so as few as {smallest} were generated together"
         )
+    if config.get("engine"):
+        notes.append(f"written with {escape_markdown(config['engine'])}")
     notes += _reasoning_notes(summary)
     notes += map(escape_markdown, other_models(config))
     return "; ".join(notes)

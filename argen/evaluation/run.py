@@ -34,6 +34,7 @@ from ..judge.estimates import judge_that_only_reads
 from ..judge.judges import make_judge
 from ..judge.llm import LLMJudge
 from ..models.batches import BatchChat
+from ..models.engines import check_engine_model
 from ..models.estimates import Estimate
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy
@@ -174,6 +175,11 @@ def evaluate(
     # How much a model that reasons does so: 'none', 'low', 'medium' or 'high'; by
     # default as it likes
     reasoning_effort: str | None = None,
+    # What runs a model that runs here: 'local' (transformers), or 'vllm'
+    engine: str = "local",
+    # Share of the device's memory that vLLM may take; by default .92 of a GPU, on a CPU
+    # 4 GiB of keys and values
+    engine_memory: float | None = None,
     # Have a service judge in batches, for half the price and with hours of patience?
     judge_batch: bool = False,
     # Called as `progress(stage, done, total)`; by default draws bars
@@ -191,7 +197,10 @@ def evaluate(
         epochs=epochs,
         limit=limit,
         reasoning_effort=reasoning_effort,
+        engine=engine,
+        engine_memory=engine_memory,
     )
+    check_engine_model(engine, model)
     policy = as_policy_or_rubric(policy)
     labeled = not isinstance(policy, Rubric)
     scenarios = scorable_scenarios(scenarios, limit, labeled)

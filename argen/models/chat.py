@@ -14,6 +14,7 @@ from importlib.util import find_spec
 
 from ..errors import InputError
 from .anthropic import AnthropicChat
+from .engines import VllmChat, check_engine, check_engine_model
 from .gemini import GeminiChat
 from .genai import GenAIChat
 from .local import LocalChat
@@ -57,13 +58,19 @@ def make_chat(
     # 'anthropic:NAME'
     name: str,
     /,
+    # 'local' (transformers), or 'vllm' for a model that runs here
+    engine: str = "local",
     **settings,  # Of `LocalChat` or `RemoteChat`
 ) -> Callable:  # From conversations to responses
     "A chat model; raises `InputError` for a missing key, an unknown name or setting"
     kind = chat_kind(ModelName.parse(name).service)
+    check_engine(engine)
+    check_engine_model(engine, name)
+    if engine == "vllm":
+        kind = VllmChat
     given = {key: value for key, value in settings.items() if value is not None}
     unknown = sorted(given.keys() - chat_settings(kind))
     if unknown:
-        where = "local" if kind is LocalChat else "remote"
+        where = "local" if issubclass(kind, LocalChat) else "remote"
         raise InputError(f"{name}: {unknown[0]} is not a setting of a {where} model")
     return kind(name, **given)

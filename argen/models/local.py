@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -221,6 +221,16 @@ PLAIN_TEMPLATE = (
 
 
 # %% ../../nbs/models/03_local.ipynb #f411dcad
+def _cannot_load(name, error) -> InputError:
+    "What is said of a model that can't be loaded"
+    meant = _closest_folder(Path(name)) or _closest_known(name)
+    advice = "check the name, your network and your access, or use smollm2"
+    if meant:
+        advice = f"did you mean {meant}?"
+    reason = str(error).splitlines()[0]
+    return InputError(f"{name}: can't be loaded ({reason}); {advice}")
+
+
 def _load_base(name, path, dtype):
     "Model and tokenizer as published; raises `InputError` if they can't be loaded"
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -229,13 +239,30 @@ def _load_base(name, path, dtype):
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
     except OSError as error:
-        meant = _closest_folder(Path(name)) or _closest_known(name)
-        advice = "check the name, your network and your access, or use smollm2"
-        if meant:
-            advice = f"did you mean {meant}?"
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{name}: can't be loaded ({reason}); {advice}") from None
+        raise _cannot_load(name, error) from None
     return model, tokenizer
+
+
+# %% ../../nbs/models/03_local.ipynb #2116b305
+def _prepare(tokenizer, name):
+    "Give a tokenizer the chat template and the padding token that it lacks"
+    if tokenizer.chat_template is None:
+        warnings.warn(
+            f"{name}: its tokenizer has no chat template, so it is asked in plain "
+            "text: instruction, then response",
+            stacklevel=3,
+        )
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+def _base_of(path) -> str | None:  # `None`: it is no adapter
+    "The name of the model that the adapter in a folder is for"
+    adapter = Path(path) / "adapter_config.json"
+    if not adapter.exists():
+        return None
+    return json.loads(adapter.read_text())["base_model_name_or_path"]
 
 
 # %% ../../nbs/models/03_local.ipynb #1d19f40b
@@ -250,22 +277,13 @@ def load_model(
     path = _model_path(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    adapter = Path(path) / "adapter_config.json"
-    if adapter.exists():
-        base = json.loads(adapter.read_text())["base_model_name_or_path"]
+    base = _base_of(path)
+    if base:
         model, tokenizer = _load_base(base, _model_path(base), dtype)
         model = _merge_adapter(model, path)
     else:
         model, tokenizer = _load_base(name, path, dtype)
-    if tokenizer.chat_template is None:
-        warnings.warn(
-            f"{name}: its tokenizer has no chat template, so it is asked in plain "
-            "text: instruction, then response",
-            stacklevel=2,
-        )
-        tokenizer.chat_template = PLAIN_TEMPLATE
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    _prepare(tokenizer, name)
     return model.to(device).eval(), tokenizer
 
 
@@ -493,6 +511,15 @@ def _template_settings(self: LocalChat) -> dict:
     return known
 
 
+@patch
+def _prompts(self: LocalChat, conversations) -> Iterator[str]:
+    "Conversations as the model's chat template writes them"
+    effort = self._template_settings()
+    template = self.tokenizer.apply_chat_template
+    for messages in conversations:
+        yield template(messages, tokenize=False, add_generation_prompt=True, **effort)
+
+
 # %% ../../nbs/models/03_local.ipynb #b052f273
 @patch
 def __call__(
@@ -506,12 +533,7 @@ def __call__(
 
     if self.model is None:
         self.model, self.tokenizer = load_model(self.name, self.device)
-    template = self.tokenizer.apply_chat_template
-    effort = self._template_settings()
-    texts = [
-        template(messages, tokenize=False, add_generation_prompt=True, **effort)
-        for messages in conversations
-    ]
+    texts = list(self._prompts(conversations))
     longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     responses = {}
     with torch.random.fork_rng():

@@ -65,6 +65,7 @@ class _Settings:
     seed: int
     temperature: float | None
     batch_size: int | None
+    engine: dict  # Which runs a writer that runs here, and its share of memory
     acceptance: _Acceptance
     evaluator: str | Callable | None  # Who tiers prompts and judges challenges
     concurrent_eval_limit: int | None
@@ -616,6 +617,7 @@ def _check_settings(settings: _Settings):
     for part in settings, settings.acceptance:
         check_numbers(**vars(part))
     check_numbers(**settings.chat, **settings.talks)
+    check_numbers(engine_memory=settings.engine["engine_memory"])
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #8e0a4a7d
@@ -724,6 +726,7 @@ class _Request:
             batch_size=_default(settings.batch_size, _BATCH_SIZE),
             seed=settings.seed,
             talks=settings.talks,
+            **settings.engine,
             **settings.chat,
         )
         return _Job(
@@ -798,6 +801,10 @@ def generate(
     # Prompts in one request to a service, or that a local model writes together;
     # `None`: 8
     batch_size: int | None = None,
+    # What runs a writer that runs here: 'local' (transformers), or 'vllm'
+    engine: str = "local",
+    # Share of the device's memory that vLLM may take; `None`: as for `evaluate`
+    engine_memory: float | None = None,
     # Judgements in flight; `None`: 20
     concurrent_eval_limit: int | None = None,
     # Tiering requests in flight; `None`: 10
@@ -845,6 +852,7 @@ def generate(
         seed=seed,
         temperature=temperature,
         batch_size=batch_size,
+        engine={"engine": engine, "engine_memory": engine_memory},
         acceptance=acceptance,
         evaluator=evaluator,
         concurrent_eval_limit=concurrent_eval_limit,

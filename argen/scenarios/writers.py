@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 
 from ..errors import InputError, require
+from ..models.engines import VllmChat, check_engine, check_engine_model
 from ..models.names import ModelName, is_remote
 from ..records import Transcript, content_hash
 
@@ -454,6 +455,8 @@ class LLMWriter:
             "temperature": chat.sampling.get("temperature"),
             "design": design_hash(),
         }
+        if isinstance(chat, VllmChat):
+            self.about["engine"] = chat.engine.partition(" ")[0]
         if talks:
             self.about["talk_design"] = content_hash([TALK_TEXT])
 
@@ -540,14 +543,21 @@ def find_writer(
     seed: int = 0,  # Of a model that runs here
     # As for `wishes`: `multi_turn_share` and `max_turns`; `None` for no conversations
     talks: Mapping | None = None,
+    # What runs a model that runs here: 'local' (transformers), or 'vllm'
+    engine: str = "local",
+    engine_memory: float | None = None,  # Share of the device's memory for vLLM
     **chat,  # Further settings of the chat model
 ) -> tuple[Callable | LLMWriter, dict]:  # The writer, and what provenance says of it
     "The writer that a name stands for; `InputError` for an unknown name, a missing key"
+    check_engine(engine, engine_memory)
     if callable(model) and not hf_model:
+        check_engine_model(engine, model)
         name = getattr(model, "__name__", type(model).__name__)
         return model, {"generator": "custom", "model": name, "temperature": None}
     name = writer_name(model, hf_model)
+    check_engine_model(engine, name)
     if name == "offline":
+        require(engine == "local", f"`engine={engine!r}`: templates have none")
         from argen.offline.writer import write_scenarios
 
         about = {"generator": "offline-writer", "model": name, "temperature": None}
@@ -561,6 +571,7 @@ def find_writer(
     else:
         longest = 800 if talks else 160
         own = {"max_tokens": longest, "batch_size": batch_size, "seed": seed}
+    own |= {"engine": engine, "engine_memory": engine_memory}
     settings = {"temperature": temperature, **own, **chat}
     writer = LLMWriter(make_chat(name, **settings), batch_size, **(talks or {}))
     return writer, writer.about

@@ -8,18 +8,19 @@ Docs: https://argen-dev.github.io/argen/training/configuration.html.md"""
 __all__ = []
 
 # %% ../../nbs/training/04_configuration.ipynb #82ab294e
-import importlib.util
 import inspect
 import json
 import math
 import re
+import urllib.error
+import urllib.request
 import warnings
 from dataclasses import fields
 from pathlib import Path
 
 from fastcore.basics import AttrDict, patch
 
-from ..errors import InputError
+from ..errors import InputError, require
 from ..files import user_path
 from ..runs import n_processes
 from ..settings import GRPO_CONFIG, GRPO_OPTIONAL, GRPO_PRESETS, check_numbers
@@ -275,6 +276,61 @@ def check_scenarios(
         )
 
 
+# %% ../../nbs/training/04_configuration.ipynb #a176dc26
+def _check_vllm():
+    "`InputError` unless vLLM is there, in a version that TRL knows"
+    from trl.import_utils import is_vllm_available
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        is_there = is_vllm_available()
+    require(
+        is_there,
+        "`use_vllm`: vLLM is not installed; run `pip install trl[vllm]`, or leave it "
+        "out",
+    )
+    known = [str(one.message) for one in said if "supports vLLM" in str(one.message)]
+    if known:
+        reason = known[0].partition(" We recommend")[0]
+        raise InputError(f"`use_vllm`: {reason} Install one of those, or leave it out")
+
+
+# %% ../../nbs/training/04_configuration.ipynb #01df1c14
+_VLLM_ADDRESS = "http://localhost:8000"  # Where TRL looks for a server
+_ANSWER_SECONDS = 5
+
+
+def _asked(address, path):
+    "The status of a server's page; `InputError` where nobody answers"
+    url = address.rstrip("/") + path
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(
+            f"`vllm_server_base_url={address}`: nobody answers ({reason}); start it "
+            "with `trl vllm-serve --model MODEL`, or correct the address"
+        ) from None
+
+
+def _check_server(address):
+    "`InputError` unless a server of vLLM answers that training can send weights to"
+    status = _asked(address, "/health")
+    require(
+        status == 200,
+        f"`vllm_server_base_url={address}`: answers with HTTP {status}, not as vLLM's "
+        "server does; correct the address",
+    )
+    require(
+        _asked(address, "/server_info?config_format=json") == 200,
+        f"`vllm_server_base_url={address}`: this server takes no weights; start it "
+        "with `trl vllm-serve --model MODEL`",
+    )
+
+
 # %% ../../nbs/training/04_configuration.ipynb #f3aecacd
 @patch
 def precision(
@@ -299,9 +355,13 @@ def check_machine(self: GrpoSettings):
     import torch
 
     self.precision()
-    has_vllm = importlib.util.find_spec("vllm") is not None
-    if self.use_vllm and not (has_vllm and torch.cuda.is_available()):
-        raise InputError("`use_vllm`: needs a GPU and `pip install vllm`; leave it out")
+    if not self.use_vllm:
+        return
+    if not torch.cuda.is_available():
+        raise InputError("`use_vllm`: needs a GPU; leave it out")
+    _check_vllm()
+    if self.vllm_mode == "server":
+        _check_server(self.vllm_server_base_url or _VLLM_ADDRESS)
 
 
 # %% ../../nbs/training/04_configuration.ipynb #4efa9329
