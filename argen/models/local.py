@@ -231,10 +231,27 @@ def _cannot_load(name, error) -> InputError:
     return InputError(f"{name}: can't be loaded ({reason}); {advice}")
 
 
+_HUB_TIMEOUT = 10  # Seconds
+
+
+def _check_hub(name):
+    "Raise `InputError` at once for an id that the hub doesn't have, or can't be asked"
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if try_to_load_from_cache(name, "config.json"):
+        return
+    try:
+        HfApi().model_info(name, timeout=_HUB_TIMEOUT)
+    except Exception as error:  # Of another HTTP library in each version of the hub's
+        raise _cannot_load(name, error) from None
+
+
 def _load_base(name, path, dtype):
     "Model and tokenizer as published; raises `InputError` if they can't be loaded"
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if not Path(path).is_dir():
+        _check_hub(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
