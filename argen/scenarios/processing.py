@@ -54,6 +54,14 @@ from argen.scenarios.labels import (
     Unlabeled,
     find_evaluator,
 )
+from argen.sources import (
+    ASIDE,
+    LABELED,
+    USUAL_COLUMNS,
+    Columns,
+    inputs_of,
+    source_name,
+)
 
 # %% ../../nbs/scenarios/08_processing.ipynb #ce4a6599
 from ..errors import InputError, require
@@ -63,7 +71,6 @@ from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
-from ..sources import USUAL_COLUMNS, Columns, parts_of, source_name
 from ..tables import escape_markdown, markdown_table
 from .critical import same_text
 from .duplicates import overlap
@@ -608,7 +615,6 @@ def _labeled(scenario, labels: _Labels, evaluator, others) -> Scenario:
 
 # %% ../../nbs/scenarios/08_processing.ipynb #1d82dadf
 _BLOCK = 5000  # Rows that are in memory together
-_ASIDE = "-rejected.jsonl"  # End of the name of a file with rows that are set aside
 
 
 def _text_key(scenario) -> str:
@@ -667,7 +673,7 @@ class _File:
     @property
     def rejected_path(self) -> Path:
         "Where rows that are set aside go"
-        return self.path.with_name(f"{self.source.stem}{_ASIDE}")
+        return self.path.with_name(f"{self.source.stem}{ASIDE}")
 
     @property
     def run(self) -> Path:
@@ -1091,7 +1097,7 @@ def _outputs(files, output_dir) -> dict[Path, Path]:  # File → its output
     outputs = []
     for file in files:
         folder = output_folder(output_dir) if output_dir else file.parent
-        outputs.append(folder / f"{file.stem}-hashprompt.jsonl")
+        outputs.append(folder / f"{file.stem}{LABELED}")
     pairs = [pair for pair in zip(files, outputs) if pair[0] not in outputs]
     counts = Counter(output for _, output in pairs)
     for output, count in counts.items():
@@ -1152,19 +1158,12 @@ def _written(source, columns, output_dir, progress) -> Path:
     raise InputError(f"{path}: holds other scenarios; choose another `output_dir`")
 
 
-def _own_parts(source) -> list[Path]:
-    "The files of a folder or pattern, without those that were set aside from others"
-    parts = parts_of(source)
-    aside = {path.with_name(f"{path.stem}{_ASIDE}") for path in parts}
-    return [path for path in parts if path not in aside]
-
-
 def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]:
     "Files, each with the columns that its fields are read from"
     found = []
     for source in sources:
         if _is_file(source):
-            parts = _own_parts(source) or [user_path(source)]
+            parts = inputs_of(source) or [user_path(source)]
             found += [(path, columns) for path in parts]
         else:
             written = _written(source, columns, output_dir, progress)
