@@ -671,13 +671,14 @@ ASIDE = "-rejected.jsonl"  # Rows that were set aside
 
 def _inside(source, folder: Path) -> list[Path]:
     "What lies in a folder; `InputError` for one that can't be read"
-    require(
-        os.access(folder, os.R_OK | os.X_OK),
-        f"{source}: a folder that you may not read; change its permissions",
-    )
-    saved = any((folder / name).exists() for name in _OF_DATASETS)
+    saved = any(os.path.exists(folder / name) for name in _OF_DATASETS)
     require(not saved, f"{source}: a saved data set; name it hf:{source}")
-    return list(folder.iterdir())
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{source}: a folder that can't be read ({error.strerror})"
+        ) from None
 
 
 def _pattern(path: Path) -> str:

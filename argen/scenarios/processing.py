@@ -626,6 +626,15 @@ def _silent(text):
     "Say nothing, as it was said before"
 
 
+def _stamp(path) -> tuple:
+    "Size and time of a file, which change with it; empty for one that isn't there"
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns
+
+
 def _file_hash(path) -> str:  # 64 hex digits
     "SHA-256 of a file"
     with path.open("rb") as file:
@@ -642,6 +651,7 @@ class _File:
     names: list[str]  # Of all files
     columns: Columns  # Which column each field is read from
     n_rows: int
+    stamp: tuple  # Its `_stamp` when it was checked
     path: Path  # Where its rows go
     evaluator: _Evaluator
     others: list[_Evaluator]  # To compare with
@@ -655,11 +665,21 @@ class _File:
         scenarios = stream_scenarios(self.source, self.columns, say=_silent)
         for number, (_, scenario) in enumerate(scenarios, 1):
             first = self.texts.get(_text_key(scenario))
+            if first is None:
+                self.require_same(is_known=False)
             earlier = None
             if first != f"{self.number} {number}":
                 file, row = map(int, first.split())
                 earlier = f"row {row} of {self.names[file]}"
             yield scenario, earlier
+        self.require_same()
+
+    def require_same(self, is_known=True):
+        "`InputError` where the file is not the one that was checked"
+        if not is_known or _stamp(self.source) != self.stamp:
+            raise InputError(
+                f"{self.source}: changed while it was processed; run it again"
+            )
 
     def blocks(self) -> Iterator[list[tuple[Scenario, str | None]]]:
         "The same, so many at a time"
@@ -711,6 +731,7 @@ class _File:
     def open(self, resume):
         "Open the run folder"
         self.check()
+        self.require_same()
         if not resume:
             (self.run / "manifest.json").unlink(missing_ok=True)
             for store in self.run.glob("*.jsonl"):
@@ -1264,19 +1285,21 @@ class _Scanned:
     "What was seen of a file when it was checked"
 
     n_rows: int
+    stamp: tuple  # Its `_stamp` before it was read
     known: TextIndex  # The labels that it has
 
 
 def _scan(file, number, texts: TextIndex, columns, progress) -> _Scanned:
     "Check a whole file, and note which texts and labels it has"
     known, n_rows = TextIndex(), 0
+    stamp = _stamp(file)
     placed = stream_scenarios(file, columns, progress=progress)
     for _, scenario in unique_ids(placed, TextIndex()):
         n_rows += 1
         texts.setdefault(_text_key(scenario), f"{number} {n_rows}")
         _note_labels(known, scenario)
     require(n_rows, f"{file}: no scenarios in it; write some with `argen generate`")
-    return _Scanned(n_rows, known)
+    return _Scanned(n_rows, stamp, known)
 
 
 def _scenarios_of(file, columns) -> Iterator[Scenario]:
@@ -1300,6 +1323,7 @@ def _checked(outputs, columns, question, others, *, progress, **rules) -> list[_
             names=names,
             columns=columns[file],
             n_rows=scanned[file].n_rows,
+            stamp=scanned[file].stamp,
             path=outputs[file],
             evaluator=question.resolve(_scenarios_of(file, columns[file])),
             others=[
