@@ -701,7 +701,9 @@ def _matches(source, path: Path) -> list[Path]:
 
 
 # %% ../nbs/core/02b_sources.ipynb #eb6cee28
-def _is_part(path: Path) -> bool:
+def is_part(
+    path: Path,
+) -> bool:
     "Is this one of the files that a folder or pattern stands for?"
     is_hidden = path.name.startswith((".", "_"))
     is_folder = os.path.isdir(path)
@@ -726,7 +728,7 @@ def _listed_parts(source) -> list[Path]:
         f"{source!r}: names no file; give one, or a folder ('.' is this one)",
     )
     found = _matches(source, user_path(source))
-    parts = _distinct(filter(_is_part, found))
+    parts = _distinct(filter(is_part, found))
     require(
         parts or not found and not os.path.isdir(user_path(source)),
         f"{source}: no file in it that holds scenarios ({', '.join(_IN_PARTS)}); "
