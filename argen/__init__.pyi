@@ -1,7 +1,8 @@
 """What `import argen` offers, and where it comes from
 
-Read by type checkers, and by `__init__.py`, which loads a module when the first of its
-names is used.
+Read by editors, and by `__init__.py`, which loads a module when the first of its names
+is used. There is no `py.typed`: methods that notebooks add with `@patch` are there, but
+type checkers don't see them.
 """
 
 __version__: str

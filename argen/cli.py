@@ -159,5 +159,14 @@ def main(
         name = " ".join(words[:n_words])
         if name in COMMANDS:
             return _run(name, words[n_words:])
-    _overview().parse_args(words)
+    _overview().parse_args(_joined(words))
     return 0
+
+
+def _joined(words):
+    "Words of which the first two are one, where a command begins with the first"
+    first, second = [*words, "", ""][:2]
+    begins = first and any(name.startswith(f"{first} ") for name in COMMANDS)
+    if begins and second and not second.startswith("-"):
+        return [f"{first} {second}", *words[2:]]
+    return words

@@ -18,6 +18,7 @@ import json
 import math
 import os
 import re
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -624,9 +625,21 @@ _READERS = {
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
+def _is_pipe(path) -> bool:
+    "Is this a pipe, such as what a shell gives for `<(…)`?"
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _file_rows(path: Path, tell) -> Iterator[SourceRow]:
     "Rows of a file, by its suffix"
     suffix = _suffix(path)
+    require(
+        not _is_pipe(path),
+        f"{path}: a pipe, which can be read only once; write it to a file first",
+    )
     require(
         suffix not in _SHEETS,
         f"{path}: a spreadsheet with formats and sheets; save the sheet as CSV UTF-8",
@@ -651,40 +664,116 @@ def _is_of(source, library) -> bool:
 
 # %% ../nbs/core/02b_sources.ipynb #9f3c3642
 _IN_PARTS = (*_READERS, ".jsonl", ".ndjson", ".json")
+# Ends of names that `argen process` gives
+LABELED = "-hashprompt.jsonl"  # A file with labels
+ASIDE = "-rejected.jsonl"  # Rows that were set aside
+
+
+def _inside(source, folder: Path) -> list[Path]:
+    "What lies in a folder; `InputError` for one that can't be read"
+    saved = any(os.path.exists(folder / name) for name in _OF_DATASETS)
+    require(not saved, f"{source}: a saved data set; name it hf:{source}")
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{source}: a folder that can't be read ({error.strerror})"
+        ) from None
+
+
+def _pattern(path: Path) -> str:
+    "A pattern in which folders that are there stand for themselves"
+    for folder in path.parents:
+        if os.path.isdir(folder):
+            return str(Path(glob.escape(str(folder)), path.relative_to(folder)))
+    return str(path)
 
 
 def _matches(source, path: Path) -> list[Path]:
     "What lies in a folder, or matches a pattern; empty for the name of a file"
-    if path.is_dir():
-        saved = any((path / name).exists() for name in _OF_DATASETS)
-        require(not saved, f"{source}: a saved data set; name it hf:{source}")
-        return list(path.iterdir())
-    if path.exists() or not glob.has_magic(str(path)):
+    if os.path.isdir(path):
+        return _inside(source, path)
+    if os.path.exists(path) or not glob.has_magic(str(path)):
         return []
-    found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+    found = [Path(name) for name in glob.glob(_pattern(path), recursive=True)]
     require(found, f"{source}: no file matches; check the pattern and the folder")
     return found
 
 
-def _is_part(path: Path) -> bool:
+# %% ../nbs/core/02b_sources.ipynb #eb6cee28
+def is_part(
+    path: Path,
+) -> bool:
     "Is this one of the files that a folder or pattern stands for?"
     is_hidden = path.name.startswith((".", "_"))
-    return path.is_file() and not is_hidden and _suffix(path) in _IN_PARTS
+    is_folder = os.path.isdir(path)
+    return not is_folder and not is_hidden and _suffix(path) in _IN_PARTS
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    "Files by name, each once, whatever links lead to it"
+    by_target = {}
+    for path in sorted(paths):
+        by_target.setdefault(os.path.realpath(path), path)
+    return list(by_target.values())
+
+
+def _listed_parts(source) -> list[Path]:
+    "The files of a folder or pattern, without those that were set aside from others"
+    is_path = isinstance(source, (str, os.PathLike))
+    if not is_path or str(source).startswith("hf:"):
+        return []
+    require(
+        str(source).strip(),
+        f"{source!r}: names no file; give one, or a folder ('.' is this one)",
+    )
+    found = _matches(source, user_path(source))
+    parts = _distinct(filter(is_part, found))
+    require(
+        parts or not found and not os.path.isdir(user_path(source)),
+        f"{source}: no file in it that holds scenarios ({', '.join(_IN_PARTS)}); "
+        "folders in it are read by a pattern such as 'folder/*/*.jsonl'",
+    )
+    aside = _set_aside(parts)
+    return [path for path in parts if path not in aside]
+
+
+def _set_aside(parts: list[Path]) -> set[Path]:
+    "Where `process` puts the rows of some files that it sets aside"
+    aside = set()
+    for path in parts:
+        aside.add(path.with_name(f"{path.stem}{ASIDE}"))
+        if path.name.endswith(LABELED):
+            aside.add(path.with_name(path.name.removesuffix(LABELED) + ASIDE))
+    return aside
+
+
+# %% ../nbs/core/02b_sources.ipynb #b1e16c6d
+def _outputs_among(parts: list[Path]) -> dict[Path, Path]:
+    "Files that `process` made of others among them, each with its input"
+    made = {path.with_name(f"{path.stem}{LABELED}"): path for path in parts}
+    return {path: made[path] for path in parts if path in made}
+
+
+def inputs_of(
+    source,  # As `read_rows` takes it
+) -> list[Path]:  # By name; empty for what is no folder and no pattern
+    "The files of a folder or pattern, without what `process` made of others in it"
+    parts = _listed_parts(source)
+    outputs = _outputs_among(parts)
+    return [path for path in parts if path not in outputs]
 
 
 def parts_of(
     source,  # As `read_rows` takes it
 ) -> list[Path]:  # By name; empty for what is no folder and no pattern
     "The files that a folder or a pattern stands for; `InputError` where there are none"
-    is_path = isinstance(source, (str, os.PathLike))
-    if not is_path or str(source).startswith("hf:"):
-        return []
-    found = _matches(source, user_path(source))
-    parts = sorted(filter(_is_part, found))
-    require(
-        parts or not found and not user_path(source).is_dir(),
-        f"{source}: no file in it that holds scenarios ({', '.join(_IN_PARTS)})",
-    )
+    parts = _listed_parts(source)
+    for output, path in _outputs_among(parts).items():
+        raise InputError(
+            f"{source}: holds {path.name} and {output.name}, which `argen process` "
+            f"made of it; name the files with labels: {output.parent}/*{LABELED}"
+        )
     return parts
 
 

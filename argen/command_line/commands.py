@@ -899,12 +899,32 @@ def _check_evaluate(arguments):
         check_export(output_file(arguments.export))
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #3c027ca4
+def _check_result_apart(arguments):
+    "`InputError` for a result in the folder whose responses are judged"
+    from argen.files import user_path
+    from argen.sources import is_part, parts_of
+
+    source = getattr(arguments, "path", None)
+    for option in ("output", "export"):
+        if source is None or not hasattr(arguments, option):
+            continue
+        result = user_path(getattr(arguments, option))
+        is_inside = result.resolve().parent == user_path(source).resolve()
+        if is_inside and is_part(result) or result in parts_of(source):
+            raise InputError(
+                f"`{option}`: {result} is in {source}, where the responses are, and "
+                "would be read with them the next time; choose another place"
+            )
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #d92fcf62
 def _evaluate(arguments, progress):
     "Run `argen evaluate`"
     _check_evaluate(arguments)
     _refuse_downloads(arguments)
     _check_outputs(arguments)
+    _check_result_apart(arguments)
     if hasattr(arguments, "rubric"):
         _policy_or_rubric(arguments)
     if hasattr(arguments, "compare_eval_modes"):

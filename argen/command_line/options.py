@@ -238,22 +238,24 @@ def suggestion(
     for action in self._get_positional_actions():
         if name in (action.dest.rstrip("s"), str(action.metavar).lower()):
             return f"; {action.metavar or action.dest} is given without a flag"
-    near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    names = {flag.strip("-"): flag for flag in self._option_string_actions}
+    near = difflib.get_close_matches(name.replace("_", "-"), names, n=1)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _choice_meant(message):
     "The message on an invalid choice, with the nearest; many choices aren't listed"
-    choice = re.search(r"invalid choice: '(\S+)' \(choose from (.*)\)", message)
+    choice = re.search(r"invalid choice: '([^']+)' \(choose from (.*)\)", message)
     if not choice:
         return message
     choices = re.findall(r"[^', ][^',]*", choice[2])
-    near = difflib.get_close_matches(choice[1], choices, n=1)
+    near = [one for one in choices if one.startswith(f"{choice[1]} ")]
+    near = near or difflib.get_close_matches(choice[1], choices, n=1)
     if not near:
         return message
     if len(choices) > _FEW:
         message = message[: choice.start()] + f"unknown: {choice[1]}"
-    return f"{message}; did you mean {near[0]}?"
+    return f"{message}; did you mean {', '.join(near)}?"
 
 
 @patch

@@ -207,13 +207,16 @@ def _embed_as(dtype, texts):
     import numpy as np
 
     vectors = _remembered[dtype]
-    new = [text for text in dict.fromkeys(texts) if text not in vectors]
+    wanted = {text: vectors.get(text) for text in texts}
+    new = [text for text, vector in wanted.items() if vector is None]
     if new:
-        vectors.update(zip(new, _vectors_of(new, dtype)))
-    found = np.stack([vectors[text] for text in texts])
+        made = dict(zip(new, _vectors_of(new, dtype)))
+        wanted.update(made)
+        vectors.update(made)
     while len(vectors) > _MOST_VECTORS:
-        vectors.popitem(last=False)
-    return found
+        with suppress(KeyError):  # Another thread took the last one
+            vectors.popitem(last=False)
+    return np.stack([wanted[text] for text in texts])
 
 
 def embed(

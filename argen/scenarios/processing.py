@@ -54,6 +54,14 @@ from argen.scenarios.labels import (
     Unlabeled,
     find_evaluator,
 )
+from argen.sources import (
+    ASIDE,
+    LABELED,
+    USUAL_COLUMNS,
+    Columns,
+    inputs_of,
+    source_name,
+)
 
 # %% ../../nbs/scenarios/08_processing.ipynb #ce4a6599
 from ..errors import InputError, require
@@ -63,7 +71,6 @@ from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
-from ..sources import USUAL_COLUMNS, Columns, parts_of, source_name
 from ..tables import escape_markdown, markdown_table
 from .critical import same_text
 from .duplicates import overlap
@@ -608,7 +615,6 @@ def _labeled(scenario, labels: _Labels, evaluator, others) -> Scenario:
 
 # %% ../../nbs/scenarios/08_processing.ipynb #1d82dadf
 _BLOCK = 5000  # Rows that are in memory together
-_ASIDE = "-rejected.jsonl"  # End of the name of a file with rows that are set aside
 
 
 def _text_key(scenario) -> str:
@@ -618,6 +624,15 @@ def _text_key(scenario) -> str:
 
 def _silent(text):
     "Say nothing, as it was said before"
+
+
+def _stamp(path) -> tuple:
+    "Size and time of a file, which change with it; empty for one that isn't there"
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns
 
 
 def _file_hash(path) -> str:  # 64 hex digits
@@ -636,6 +651,7 @@ class _File:
     names: list[str]  # Of all files
     columns: Columns  # Which column each field is read from
     n_rows: int
+    stamp: tuple  # Its `_stamp` when it was checked
     path: Path  # Where its rows go
     evaluator: _Evaluator
     others: list[_Evaluator]  # To compare with
@@ -649,11 +665,21 @@ class _File:
         scenarios = stream_scenarios(self.source, self.columns, say=_silent)
         for number, (_, scenario) in enumerate(scenarios, 1):
             first = self.texts.get(_text_key(scenario))
+            if first is None:
+                self.require_same(is_known=False)
             earlier = None
             if first != f"{self.number} {number}":
                 file, row = map(int, first.split())
                 earlier = f"row {row} of {self.names[file]}"
             yield scenario, earlier
+        self.require_same()
+
+    def require_same(self, is_known=True):
+        "`InputError` where the file is not the one that was checked"
+        if not is_known or _stamp(self.source) != self.stamp:
+            raise InputError(
+                f"{self.source}: changed while it was processed; run it again"
+            )
 
     def blocks(self) -> Iterator[list[tuple[Scenario, str | None]]]:
         "The same, so many at a time"
@@ -667,7 +693,7 @@ class _File:
     @property
     def rejected_path(self) -> Path:
         "Where rows that are set aside go"
-        return self.path.with_name(f"{self.source.stem}{_ASIDE}")
+        return self.path.with_name(f"{self.source.stem}{ASIDE}")
 
     @property
     def run(self) -> Path:
@@ -705,6 +731,7 @@ class _File:
     def open(self, resume):
         "Open the run folder"
         self.check()
+        self.require_same()
         if not resume:
             (self.run / "manifest.json").unlink(missing_ok=True)
             for store in self.run.glob("*.jsonl"):
@@ -1091,7 +1118,7 @@ def _outputs(files, output_dir) -> dict[Path, Path]:  # File → its output
     outputs = []
     for file in files:
         folder = output_folder(output_dir) if output_dir else file.parent
-        outputs.append(folder / f"{file.stem}-hashprompt.jsonl")
+        outputs.append(folder / f"{file.stem}{LABELED}")
     pairs = [pair for pair in zip(files, outputs) if pair[0] not in outputs]
     counts = Counter(output for _, output in pairs)
     for output, count in counts.items():
@@ -1152,19 +1179,12 @@ def _written(source, columns, output_dir, progress) -> Path:
     raise InputError(f"{path}: holds other scenarios; choose another `output_dir`")
 
 
-def _own_parts(source) -> list[Path]:
-    "The files of a folder or pattern, without those that were set aside from others"
-    parts = parts_of(source)
-    aside = {path.with_name(f"{path.stem}{_ASIDE}") for path in parts}
-    return [path for path in parts if path not in aside]
-
-
 def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]:
     "Files, each with the columns that its fields are read from"
     found = []
     for source in sources:
         if _is_file(source):
-            parts = _own_parts(source) or [user_path(source)]
+            parts = inputs_of(source) or [user_path(source)]
             found += [(path, columns) for path in parts]
         else:
             written = _written(source, columns, output_dir, progress)
@@ -1265,19 +1285,21 @@ class _Scanned:
     "What was seen of a file when it was checked"
 
     n_rows: int
+    stamp: tuple  # Its `_stamp` before it was read
     known: TextIndex  # The labels that it has
 
 
 def _scan(file, number, texts: TextIndex, columns, progress) -> _Scanned:
     "Check a whole file, and note which texts and labels it has"
     known, n_rows = TextIndex(), 0
+    stamp = _stamp(file)
     placed = stream_scenarios(file, columns, progress=progress)
     for _, scenario in unique_ids(placed, TextIndex()):
         n_rows += 1
         texts.setdefault(_text_key(scenario), f"{number} {n_rows}")
         _note_labels(known, scenario)
     require(n_rows, f"{file}: no scenarios in it; write some with `argen generate`")
-    return _Scanned(n_rows, known)
+    return _Scanned(n_rows, stamp, known)
 
 
 def _scenarios_of(file, columns) -> Iterator[Scenario]:
@@ -1301,6 +1323,7 @@ def _checked(outputs, columns, question, others, *, progress, **rules) -> list[_
             names=names,
             columns=columns[file],
             n_rows=scanned[file].n_rows,
+            stamp=scanned[file].stamp,
             path=outputs[file],
             evaluator=question.resolve(_scenarios_of(file, columns[file])),
             others=[

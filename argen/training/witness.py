@@ -158,31 +158,84 @@ def _comparisons(n):
 # %% ../../nbs/training/03b_witness.ipynb #7ab017fb
 _FALSE_ALARMS = 0.05  # Of runs in which the witness stays where it is
 _DRAWS = 10_000
+_STILL = 1e-6  # Change of a score that is none
 
 
 def _drawn_means(scores):
     "Means of evaluations without any change: draws × evaluations, in standard errors"
     import numpy as np
+    import pandas as pd
 
-    n, n_looks = scores.shape
+    n = int((~np.isnan(scores)).sum(0).min())
     rng = np.random.default_rng(0)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(scores.T)))
-    noise = rng.standard_normal((_DRAWS, n_looks)) * np.sqrt(values.clip(0))
+    shared = pd.DataFrame(scores).cov(min_periods=MIN_SCENARIOS).fillna(0)
+    values, vectors = np.linalg.eigh(shared)
+    noise = rng.standard_normal((_DRAWS, len(values))) * np.sqrt(values.clip(0))
     tails = np.sqrt(rng.chisquare(n - 1, (_DRAWS, 1)) / (n - 1))
     return noise @ vectors.T / tails
+
+
+def _deviation(changes):
+    "Standard deviation of each column, with gaps; infinite for fewer than 8 prompts"
+    import numpy as np
+
+    counts = (~np.isnan(changes)).sum(0)
+    means = np.nansum(changes, 0) / counts.clip(1)
+    variances = np.nansum((changes - means) ** 2, 0) / (counts - 1).clip(1)
+    deviations = np.sqrt(variances).clip(_STILL)
+    return np.where(counts >= MIN_SCENARIOS, deviations, np.inf)
+
+
+# %% ../../nbs/training/03b_witness.ipynb #4ac42c82
+def _windows(n):
+    "Evaluations whose mean is compared, in the order of the last of them"
+    found = []
+    for end in range(1, n + 1):
+        for width in range(1, min(_WIDEST, end) + 1):
+            found.append(range(end - width, end))
+    return found
+
+
+def _window_means(values):
+    "Means of windows, windows × rows, of an array rows × evaluations"
+    import numpy as np
+
+    windows = _windows(values.shape[1])
+    means = [values[:, w.start : w.stop].mean(1) for w in windows]
+    return np.array(means)
+
+
+# %% ../../nbs/training/03b_witness.ipynb #f770b482
+_BLOCKS = 20  # Of draws
+
+
+def _worst_falls(drawn, seen, windows, looks):
+    "The clearest fall at an evaluation in each draw, in standard errors"
+    import numpy as np
+
+    worst = np.full(_DRAWS, -np.inf)
+    for place, later in enumerate(windows):
+        if later.stop != looks or later.start == 0:
+            continue
+        before = sum(window.stop <= later.start for window in windows)
+        errors = _deviation((seen[place] - seen[:before]).T)
+        scale = 1 / errors[:, None]
+        falls = [((b[:before] - b[place]) * scale).max(0) for b in drawn]
+        worst = np.maximum(worst, np.concatenate(falls))
+    return worst
 
 
 def _limit(scores):
     "How many standard errors a fall must have at the last evaluation of an array"
     import numpy as np
 
-    drawn = _drawn_means(scores)
+    windows, seen = _windows(scores.shape[1]), _window_means(scores)
+    blocks = np.array_split(_drawn_means(scores), _BLOCKS)
+    drawn = [_window_means(block) for block in blocks]
     is_calm = np.ones(_DRAWS, bool)  # Without an alarm up to here
     limit = np.inf
     for looks in range(2, scores.shape[1] + 1):
-        weights = _comparisons(looks)
-        errors = _errors_of(weights, scores[:, :looks])
-        falls = (-(drawn[:, :looks] @ weights.T) / errors).max(1)
+        falls = _worst_falls(drawn, seen, windows, looks)
         spent = int(_FALSE_ALARMS * _DRAWS * (looks - 1) / looks)
         may_pass = spent - int((~is_calm).sum())
         limit = np.sort(falls[is_calm])[-1 - may_pass]
@@ -190,25 +243,27 @@ def _limit(scores):
     return limit
 
 
-def _errors_of(weights, scores):
-    "Standard deviation of a prompt's comparisons; infinite for those without any noise"
-    import numpy as np
-
-    errors = (scores @ weights.T).std(0, ddof=1)
-    return np.where(errors > 1e-12, errors, np.inf)
-
-
 # %% ../../nbs/training/03b_witness.ipynb #b7979645
 @patch
 def _scores_to(self: Witness, step):
-    "The witness's scores up to a step: prompts × evaluations, without gaps"
+    "The witness's scores up to a step: prompts × evaluations; NaN where missing"
     import pandas as pd
 
     rewarded = [s for s, mean in self.means("proxy").items() if mean is not None]
     looks = {s: self._scores["witness", s] for s in rewarded if s <= step}
     frame = pd.DataFrame(looks)
     frame = frame.loc[:, frame.notna().mean() > 0.5]
-    return frame.dropna().sort_index()
+    return frame[frame.notna().mean(axis=1) > 0.5].sort_index()
+
+
+def _changes(weights, scores):
+    "What changed, prompts × comparisons; NaN where a score is missing"
+    import numpy as np
+
+    gaps = np.isnan(scores)
+    changes = np.where(gaps, 0, scores) @ weights.T
+    is_missing = gaps.astype(float) @ (weights != 0).T > 0
+    return np.where(is_missing, np.nan, changes)
 
 
 def _among(steps):
@@ -234,9 +289,12 @@ def alarm(
     proxy = self.means("proxy")
     weights = _comparisons(n_looks)
     rises = weights @ [proxy[s] for s in steps]
-    changes = weights @ scores.mean(0)
-    errors = _errors_of(weights, scores) / math.sqrt(n)
-    falls = np.where(rises > 0, -changes / errors, -np.inf)
+    paired = _changes(weights, scores)
+    counts = (~np.isnan(paired)).sum(0).clip(1)
+    changes = np.nansum(paired, 0) / counts
+    errors = _deviation(paired) / np.sqrt(counts)
+    has_turned = (rises > 0) & (changes < -_STILL)
+    falls = np.where(has_turned, -changes / errors, -np.inf)
     clearest = int(falls.argmax())
     limit = _limit(scores)
     if not falls[clearest] > limit:
