@@ -237,12 +237,15 @@ _HUB_TIMEOUT = 10  # Seconds
 def _check_hub(name):
     "Raise `InputError` at once for an id that the hub doesn't have, or can't be asked"
     from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
 
+    # The errors of the HTTP library that this version of the hub's uses
+    errors = (*HfHubHTTPError.__bases__, OSError)
     if try_to_load_from_cache(name, "config.json"):
         return
     try:
         HfApi().model_info(name, timeout=_HUB_TIMEOUT)
-    except Exception as error:  # Of another HTTP library in each version of the hub's
+    except errors as error:
         raise _cannot_load(name, error) from None
 
 
