@@ -57,6 +57,7 @@ from ..tables import markdown_table
 from .callbacks import beta_callback, run_callback
 from .configuration import GrpoSettings, grpo_settings
 from .curves import LiveCurves, plot_run
+from .launched import check_launched, gather_weights
 from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .rubric_rewards import RubricRewards, rubric_rows
@@ -624,6 +625,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
         peft_config=settings.lora_config(),
         callbacks=callbacks,
     )
+    check_launched(trainer)
     trainer.attach(rewards, run)
     trainer.witness = plan.witness
     trainer.missing = missing
@@ -644,6 +646,7 @@ def _save_model(trainer, plan, run):
     if process_number() == 0:
         shutil.rmtree(part, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+    gather_weights(trainer)
     trainer.save_model(str(part))
     if trainer.accelerator.is_main_process:
         for name in ("training_args.bin", "README.md"):
