@@ -37,7 +37,7 @@ _GATHERS = "zero_optimization.stage3_gather_16bit_weights_on_model_save"
 
 def _check_deepspeed(trainer):
     "`InputError` for a DeepSpeed configuration that doesn't fit the run"
-    config = trainer.args.hf_deepspeed_config
+    config = trainer.accelerator.state.deepspeed_plugin.hf_ds_config
     if config.mismatches:
         differing = [line.removeprefix("- ds ") for line in config.mismatches]
         told = "; ".join(line.replace(_DIFFERS, ", here ") for line in differing)
