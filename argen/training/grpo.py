@@ -35,6 +35,12 @@ from argen.training.checkpoints import (
     remove_unfinished,
     resume_point,
 )
+from argen.training.launched import (
+    check_deepspeed,
+    check_launched,
+    gather_weights,
+    load_offline_judge,
+)
 
 # %% ../../nbs/training/10_grpo.ipynb #4ff5d3f2
 from ..auditing.cards import judge_line
@@ -57,7 +63,6 @@ from ..tables import markdown_table
 from .callbacks import beta_callback, run_callback
 from .configuration import GrpoSettings, grpo_settings
 from .curves import LiveCurves, plot_run
-from .launched import check_launched, gather_weights
 from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .rubric_rewards import RubricRewards, rubric_rows
@@ -533,6 +538,7 @@ def _load(plan):
             "instruction-tuned model"
         )
     plan.settings.check_template(tokenizer)
+    load_offline_judge()
     if plan.judge is not offline_judge and process_number() == 0:
         _check_judge(plan)
     settings = plan.settings
@@ -596,6 +602,16 @@ def _fit(plan, run, trainer, checkpoint):
         ) from None
 
 
+# %% ../../nbs/training/10_grpo.ipynb #c2649c52
+def _trl_arguments(plan, run, checkpoint):
+    "TRL's configuration of a run; `InputError` for what doesn't fit it"
+    args = plan.settings.trl_config(run, bool(plan.held_out), plan.chosen_by)
+    check_deepspeed(args)
+    args.reward_weights = plan.mix.weights
+    args.eval_on_start = args.eval_on_start and checkpoint is None
+    return args
+
+
 # %% ../../nbs/training/10_grpo.ipynb #3a5e7c02
 def _make_trainer(plan, run, loaded, checkpoint):
     "The trainer of a run"
@@ -605,9 +621,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
     net, tokenizer = loaded
     settings = plan.settings
     rewards = plan.rewards()
-    args = settings.trl_config(run, bool(plan.held_out), plan.chosen_by)
-    args.reward_weights = plan.mix.weights
-    args.eval_on_start = args.eval_on_start and checkpoint is None
+    args = _trl_arguments(plan, run, checkpoint)
     missing = missing_callback(settings.max_missing_share, settings.num_iterations)
     callbacks = [missing]
     if settings.early_stopping:

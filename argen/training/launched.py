@@ -11,33 +11,49 @@ __all__ = []
 import os
 
 from ..errors import InputError
+from ..judge.judges import offline_judge
+from ..records import Response, Scenario
 
 
 # %% ../../nbs/training/09b_launched.ipynb #6553b819
 def check_launched(
     trainer,  # A transformers `Trainer`
 ):
-    "`InputError` for a launcher's configuration that doesn't act or doesn't fit"
+    "`InputError` when the launcher asks for FSDP and the trainer has none"
     asks_fsdp = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asks_fsdp and not trainer.is_fsdp_enabled:
         raise InputError(
             "FSDP, which the launcher asks for: accelerate applies it to GPUs only, "
             "and there is none; start with `accelerate launch --multi_gpu` instead"
         )
-    if trainer.is_deepspeed_enabled:
-        _check_deepspeed(trainer)
 
 
-# %% ../../nbs/training/09b_launched.ipynb #62e82b0a
+# %% ../../nbs/training/09b_launched.ipynb #b7229277
 _DIFFERS = (
     " vs hf "  # In a line such as '- ds gradient_clipping=2 vs hf max_grad_norm=1'
 )
 _GATHERS = "zero_optimization.stage3_gather_16bit_weights_on_model_save"
 
 
-def _check_deepspeed(trainer):
+def _as_filled_in(args):
+    "The DeepSpeed configuration with the run's values in it"
+    from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
+
+    plugin = args.deepspeed_plugin
+    config = HfTrainerDeepSpeedConfig(plugin.hf_ds_config.config)
+    config.trainer_config_process(args)
+    plugin.set_deepspeed_weakref()  # transformers goes by the last one made
+    return config
+
+
+# %% ../../nbs/training/09b_launched.ipynb #96169aba
+def check_deepspeed(
+    args,  # transformers' `TrainingArguments`
+):
     "`InputError` for a DeepSpeed configuration that doesn't fit the run"
-    config = trainer.accelerator.state.deepspeed_plugin.hf_ds_config
+    if args.deepspeed_plugin is None:
+        return
+    config = _as_filled_in(args)
     if config.mismatches:
         differing = [line.removeprefix("- ds ") for line in config.mismatches]
         told = "; ".join(line.replace(_DIFFERS, ", here ") for line in differing)
@@ -51,6 +67,13 @@ def _check_deepspeed(trainer):
             "set zero3_save_16bit_model: true (in a DeepSpeed file, "
             f"{_GATHERS.split('.')[1]})"
         )
+
+
+# %% ../../nbs/training/09b_launched.ipynb #23b5756a
+def load_offline_judge():
+    "Load the model of the offline judge, if DeepSpeed could split it later"
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+        offline_judge([(Scenario("I cough."), Response("Ask your doctor."))])
 
 
 # %% ../../nbs/training/09b_launched.ipynb #1e4ea508
