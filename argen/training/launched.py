@@ -1,4 +1,4 @@
-"""FSDP and DeepSpeed come with the launcher's configuration: what doesn't act here, or would leave no model, is refused
+"""FSDP and DeepSpeed are set up outside of argen; what can't act is refused
 
 Docs: https://argen-dev.github.io/argen/training/launched.html.md"""
 
