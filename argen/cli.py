@@ -64,6 +64,14 @@ def _complain(name, text):
     print(f"argen {name}: {text}", file=sys.stderr)
 
 
+def _say_stopped(name, reason):
+    "Say why a command was stopped; a signal stops all processes, and one says so"
+    if reason:
+        _complain(name, reason)
+    elif process_number() == 0:
+        _complain(name, "stopped; finished work is kept, and the same command resumes")
+
+
 # %% ../nbs/command_line/02_cli.ipynb #1c55f986
 _SPREAD = ("train",)  # Commands whose work several processes share
 
@@ -126,8 +134,7 @@ def _run_here(name, words):
         _complain(name, "the disk is full; free some space, then resume")
         return 2
     except KeyboardInterrupt as stop:
-        kept = "stopped; finished work is kept, and the same command resumes"
-        _complain(name, str(stop) or kept)
+        _say_stopped(name, str(stop))
         return 130
     finally:
         bars.close()

@@ -187,7 +187,7 @@ def _launched(name, alone):
     return int(value) if value.isdecimal() else alone
 
 
-_FIRST_SPEAKS = 5  # Seconds in which the first process fails for all
+_FIRST_SPEAKS = 20  # Seconds in which the first process fails for all
 
 
 def wait_for_first():

@@ -11,6 +11,7 @@ __all__ = []
 import inspect
 import json
 import math
+import os
 import re
 import urllib.error
 import urllib.request
@@ -276,6 +277,25 @@ def check_scenarios(
         )
 
 
+# %% ../../nbs/training/04_configuration.ipynb #e8c50935
+def launched_precision() -> str:  # 'bf16', 'fp16', …; 'no' where none was asked for
+    "The mixed precision that `accelerate launch` asks for"
+    return os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+
+
+def _wanted_precision(settings):
+    "The precision that the settings or the launcher name, or 'auto'"
+    own, asked = settings.mixed_precision, launched_precision()
+    if asked == "no":
+        return own
+    if own not in ("auto", asked):
+        raise InputError(
+            f"`mixed_precision={own!r}`: the launcher asks for {asked!r}; leave one of "
+            "them out, or let both say the same"
+        )
+    return asked
+
+
 # %% ../../nbs/training/04_configuration.ipynb #a176dc26
 def _check_vllm():
     "`InputError` unless vLLM is there, in a version that TRL knows"
@@ -335,15 +355,21 @@ def _check_server(address):
 @patch
 def precision(
     self: GrpoSettings,
-) -> str:  # 'bf16', 'fp16' or 'no'; raises `InputError` for what needs a GPU
+) -> str:  # 'bf16', 'fp16' or 'no'; raises `InputError` for what can't be used
     "Mixed precision on this machine"
     import torch
 
     has_gpu = torch.cuda.is_available()
-    if self.mixed_precision == "fp16" and not has_gpu:
+    wanted = _wanted_precision(self)
+    if wanted not in _CHOICES["mixed_precision"]:
+        raise InputError(
+            f"mixed precision {wanted!r}, which the launcher asks for: not one of "
+            "no, bf16, fp16"
+        )
+    if wanted == "fp16" and not has_gpu:
         raise InputError("`mixed_precision='fp16'`: needs a GPU; use 'no' or 'bf16'")
-    if self.mixed_precision != "auto":
-        return self.mixed_precision
+    if wanted != "auto":
+        return wanted
     if not has_gpu:
         return "no"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"

@@ -35,6 +35,12 @@ from argen.training.checkpoints import (
     remove_unfinished,
     resume_point,
 )
+from argen.training.launched import (
+    check_deepspeed,
+    check_launched,
+    gather_weights,
+    load_offline_judge,
+)
 
 # %% ../../nbs/training/10_grpo.ipynb #4ff5d3f2
 from ..auditing.cards import judge_line
@@ -532,6 +538,7 @@ def _load(plan):
             "instruction-tuned model"
         )
     plan.settings.check_template(tokenizer)
+    load_offline_judge()
     if plan.judge is not offline_judge and process_number() == 0:
         _check_judge(plan)
     settings = plan.settings
@@ -595,6 +602,16 @@ def _fit(plan, run, trainer, checkpoint):
         ) from None
 
 
+# %% ../../nbs/training/10_grpo.ipynb #c2649c52
+def _trl_arguments(plan, run, checkpoint):
+    "TRL's configuration of a run; `InputError` for what doesn't fit it"
+    args = plan.settings.trl_config(run, bool(plan.held_out), plan.chosen_by)
+    check_deepspeed(args)
+    args.reward_weights = plan.mix.weights
+    args.eval_on_start = args.eval_on_start and checkpoint is None
+    return args
+
+
 # %% ../../nbs/training/10_grpo.ipynb #3a5e7c02
 def _make_trainer(plan, run, loaded, checkpoint):
     "The trainer of a run"
@@ -604,9 +621,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
     net, tokenizer = loaded
     settings = plan.settings
     rewards = plan.rewards()
-    args = settings.trl_config(run, bool(plan.held_out), plan.chosen_by)
-    args.reward_weights = plan.mix.weights
-    args.eval_on_start = args.eval_on_start and checkpoint is None
+    args = _trl_arguments(plan, run, checkpoint)
     missing = missing_callback(settings.max_missing_share, settings.num_iterations)
     callbacks = [missing]
     if settings.early_stopping:
@@ -624,6 +639,7 @@ def _make_trainer(plan, run, loaded, checkpoint):
         peft_config=settings.lora_config(),
         callbacks=callbacks,
     )
+    check_launched(trainer)
     trainer.attach(rewards, run)
     trainer.witness = plan.witness
     trainer.missing = missing
@@ -644,6 +660,7 @@ def _save_model(trainer, plan, run):
     if process_number() == 0:
         shutil.rmtree(part, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+    gather_weights(trainer)
     trainer.save_model(str(part))
     if trainer.accelerator.is_main_process:
         for name in ("training_args.bin", "README.md"):
