@@ -981,10 +981,10 @@ def _under_each_policy(arguments, evaluation):
         policies[escape_markdown(own.name)] = own
     rows = []
     for name, policy in policies.items():
-        found, missing = means_by_policy(evaluation.rows, policy)
+        found = means_by_policy(evaluation.rows, policy)
         means = [found[score] for score in SCORES]
         shown = ["missing" if mean is None else f"{mean:.3f}" for mean in means]
-        rows.append([name, *shown, missing])
+        rows.append([name, *shown, found["n_missing"]])
     return markdown_table(["policy", *SCORES.values(), "missing"], rows)
 
 

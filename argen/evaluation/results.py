@@ -269,7 +269,7 @@ def summarize(
 def means_by_policy(
     rows: Sequence[dict],  # `individual_results`, with tier and scope
     policy: Policy,  # By what to score
-) -> tuple[dict, int]:  # Score → its mean or `None`; how many have no combined score
+) -> dict:  # Score → its mean or `None`; `n_missing`: rows without a combined score
     "Mean scores of verdicts, as `summarize` has them, if `policy` had scored them"
     columns = {name: [] for name in _SCORES}
     for row in rows:
@@ -278,7 +278,8 @@ def means_by_policy(
             column.append(getattr(scores, name))
     hashes = [row.get("prompt_hash") or row["prompt"] for row in rows]
     means = _list_or_none(column_means(scenario_scores(columns, hashes).means))
-    return dict(zip(columns, means)), columns["combined"].count(None)
+    n_missing = columns["combined"].count(None)
+    return {**dict(zip(columns, means)), "n_missing": n_missing}
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #aaad1d81
