@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -155,6 +156,7 @@ def read_json_bytes(
 ):
     "The value of a JSON file, NaN as `None`; `ValueError` for what is none"
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    del data  # A large file is not held twice
     value = _lenient.decode(text)
     if _is_deeper(value, _DEEPEST):
         raise _NotJSON(f"nested more than {_DEEPEST} levels deep")
@@ -321,13 +323,25 @@ def write_text(
 
 
 # %% ../nbs/core/02_files.ipynb #7217f872
+_PIECES = 10_000  # Written at a time
+
+
+def _write_pieces(path, pieces: Iterable[str]) -> Path:
+    "Write texts one after the other, whole or not at all, with few in memory"
+    pieces = iter(pieces)
+    with write_whole(path) as file:
+        while text := "".join(islice(pieces, _PIECES)):
+            file.write(text.encode("utf-8", "replace"))
+    return output_file(path)
+
+
 def write_json(
     path: str | Path,  # Where to
     value,  # Anything that JSON can hold
 ) -> Path:
     "Write `value` as JSON, whole or not at all; `ValueError` for NaN"
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    return write_text(path, text + "\n")
+    encoder = json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False)
+    return _write_pieces(path, chain(encoder.iterencode(value), ["\n"]))
 
 
 # %% ../nbs/core/02_files.ipynb #aab35cb2

@@ -944,7 +944,7 @@ def _evaluate(arguments, progress):
     if hasattr(arguments, "by"):
         text += f"\n\n{evaluation.by(arguments.by)._repr_markdown_()}"
     if hasattr(arguments, "rescore") and not hasattr(arguments, "rubric"):
-        text += f"\n\n{_under_each_policy(arguments)}"
+        text += f"\n\n{_under_each_policy(arguments, evaluation)}"
     missing = evaluation.summary["n_missing"] > 0
     text += f"\n\nResult: {where}"
     if hasattr(arguments, "export"):
@@ -1004,9 +1004,9 @@ def _ask_and_judge(arguments, progress):
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #35552e3b
-def _under_each_policy(arguments):
+def _under_each_policy(arguments, evaluation):
     "Mean scores of the stored verdicts under each policy, as Markdown"
-    from argen.evaluation.run import evaluate_responses
+    from argen.evaluation.results import means_by_policy
     from argen.policy import POLICIES
     from argen.records import SCORES
     from argen.tables import escape_markdown, markdown_table
@@ -1017,15 +1017,10 @@ def _under_each_policy(arguments):
         policies[escape_markdown(own.name)] = own
     rows = []
     for name, policy in policies.items():
-        again = evaluate_responses(
-            arguments.path,
-            policy=policy,
-            **_with_columns(arguments, _given(arguments, ["rescore", "scenarios"])),
-        )
-        means = [again.summary[f"average_{score}_score"] for score in SCORES]
+        found = means_by_policy(evaluation.rows, policy)
+        means = [found[score] for score in SCORES]
         shown = ["missing" if mean is None else f"{mean:.3f}" for mean in means]
-        missing = again.summary["n_missing"]
-        rows.append([name, *shown, missing])
+        rows.append([name, *shown, found["n_missing"]])
     return markdown_table(["policy", *SCORES.values(), "missing"], rows)
 
 

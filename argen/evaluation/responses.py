@@ -685,6 +685,28 @@ def read_json_file(
     raise InputError(f"{path}: {message}")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #65027f25
+_LONGEST_SHARED = 20  # Characters of a text that may be one of few
+_MOST_SHARED = 10_000  # Texts
+
+
+def _shared(text: str, known: dict) -> str:
+    "The text that is held already, where it is"
+    if len(known) < _MOST_SHARED:
+        return known.setdefault(text, text)
+    return known.get(text, text)
+
+
+def _sharing(row: dict, known: dict) -> dict:
+    "A row whose names and short texts are those of the rows before"
+    sharing = {}
+    for name, value in row.items():
+        if isinstance(value, str) and len(value) <= _LONGEST_SHARED:
+            value = _shared(value, known)
+        sharing[_shared(name, known)] = value
+    return sharing
+
+
 # %% ../../nbs/evaluation/00_responses.ipynb #bef43b3e
 def _counted(values: dict) -> dict:
     "A row of a table with counts as numbers"
@@ -710,15 +732,22 @@ def _read_rows(path):
     return placed, configs[0] if is_same else {}
 
 
+def _read_lines(path):
+    "Rows of a JSONL file, each with its place"
+    placed, known = [], {}
+    for line, row in read_jsonl(path):
+        place = f"{path}:{line}"
+        _check_fields(row, _ROW, place)
+        placed.append((place, _sharing(row, known)))
+    return placed
+
+
 def _read_part(path):
     "Rows of one file, each with its place, and the `evaluation_config` beside them"
     if is_table(path):
         return _read_table(path), {}
     if Path(path).suffix != ".json":
-        placed = [(f"{path}:{line}", row) for line, row in read_jsonl(path)]
-        for place, row in placed:
-            _check_fields(row, _ROW, place)
-        return placed, {}
+        return _read_lines(path), {}
     data = read_json_file(path)
     if isinstance(data, list):
         data = {"individual_results": data}

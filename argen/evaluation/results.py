@@ -32,7 +32,7 @@ from ..policy import PUBLISHED, Policy, score
 from ..statistics.intervals import mean_intervals
 from ..statistics.rates import rate_interval
 from ..statistics.repeats import worst_at_k
-from ..statistics.scores import scenario_scores
+from ..statistics.scores import _list_or_none, column_means, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from .responses import check_result, read_json_file
 
@@ -263,6 +263,23 @@ def summarize(
     summary |= _count_ends(rows) | _count_missing(rows) | _count_reasoning(rows)
     summary["intervals"] = {name: asdict(e) for name, e in estimates.items()}
     return summary
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #08923afc
+def means_by_policy(
+    rows: Sequence[dict],  # `individual_results`, with tier and scope
+    policy: Policy,  # By what to score
+) -> dict:  # Score → its mean or `None`; `n_missing`: rows without a combined score
+    "Mean scores of verdicts, as `summarize` has them, if `policy` had scored them"
+    columns = {name: [] for name in _SCORES}
+    for row in rows:
+        scores = score(row, row.get("tier"), row.get("scope"), policy)
+        for name, column in columns.items():
+            column.append(getattr(scores, name))
+    hashes = [row.get("prompt_hash") or row["prompt"] for row in rows]
+    means = _list_or_none(column_means(scenario_scores(columns, hashes).means))
+    n_missing = columns["combined"].count(None)
+    return {**dict(zip(columns, means)), "n_missing": n_missing}
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #aaad1d81

@@ -247,11 +247,13 @@ def _existing_config(responses, path, policy) -> dict:
 
 
 def _rescored(responses, config, policy, path) -> Evaluation:
-    "The verdicts that a file holds, scored by a policy"
-    rows = []
-    for row, (scenario, _) in zip(responses.rows, responses.pairs):
-        place = f"{path}: row {len(rows) + 1}"
-        rows.append(rescored_row(row, scenario, policy, place))
+    "The verdicts that a file holds, scored by a policy; takes its rows over"
+    rows, pairs = responses.rows, responses.pairs
+    for number, row in enumerate(rows):
+        scenario, _ = pairs[number]
+        place = f"{path}: row {number + 1}"
+        rows[number] = rescored_row(row, scenario, policy, place)
+        pairs[number] = None  # Of a million rows, none is held twice
     return Evaluation(config, summarize(rows), rows)
 
 

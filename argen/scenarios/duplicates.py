@@ -91,9 +91,11 @@ class _Neighbors:
         if self.room is None:
             self.room = new
         elif self.count > len(self.room):
-            rows = 2 * self.count
-            vectors = np.resize(self.room.vectors, (rows, new.vectors.shape[1]))
-            self.room = _Embedded(vectors, np.resize(self.room.terms, rows))
+            wider = np.empty((2 * self.count, new.vectors.shape[1]), np.float32)
+            longer = np.empty(2 * self.count, np.int64)  # No memory until written to
+            wider[:first] = self.room.vectors[:first]
+            longer[:first] = self.room.terms[:first]
+            self.room = _Embedded(wider, longer)
         self.room.vectors[first : self.count] = new.vectors
         self.room.terms[first : self.count] = new.terms
         if self.count > self.all_up_to:
