@@ -220,7 +220,10 @@ def _worst_falls(drawn, seen, windows, looks):
         before = sum(window.stop <= later.start for window in windows)
         errors = _deviation((seen[place] - seen[:before]).T)
         scale = 1 / errors[:, None]
-        falls = [((b[:before] - b[place]) * scale).max(0) for b in drawn]
+        falls = []
+        for block in drawn:
+            fallen = block[:before] - block[place]  # Since each earlier window
+            falls.append((fallen * scale).max(0))
         worst = np.maximum(worst, np.concatenate(falls))
     return worst
 
