@@ -29,9 +29,8 @@ def check_launched(
 
 
 # %% ../../nbs/training/09b_launched.ipynb #b7229277
-_DIFFERS = (
-    " vs hf "  # In a line such as '- ds gradient_clipping=2 vs hf max_grad_norm=1'
-)
+# In a line such as '- ds gradient_clipping=2 vs hf max_grad_norm=1'
+_DIFFERS = " vs hf "
 _GATHERS = "zero_optimization.stage3_gather_16bit_weights_on_model_save"
 
 
