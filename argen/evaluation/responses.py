@@ -723,15 +723,6 @@ def _read_table(path):
     return placed
 
 
-def _read_rows(path):
-    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
-    parts = list(map(_read_part, parts_of(path) or [path]))
-    placed = [row for rows, _ in parts for row in rows]
-    configs = [config for _, config in parts]
-    is_same = all(config == configs[0] for config in configs)
-    return placed, configs[0] if is_same else {}
-
-
 def _read_lines(path):
     "Rows of a JSONL file, each with its place"
     placed, known = [], {}
@@ -740,6 +731,16 @@ def _read_lines(path):
         _check_fields(row, _ROW, place)
         placed.append((place, _sharing(row, known)))
     return placed
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #cee836d7
+def _read_rows(path):
+    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
+    parts = list(map(_read_part, parts_of(path) or [path]))
+    placed = [row for rows, _ in parts for row in rows]
+    configs = [config for _, config in parts]
+    is_same = all(config == configs[0] for config in configs)
+    return placed, configs[0] if is_same else {}
 
 
 def _read_part(path):
