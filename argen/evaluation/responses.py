@@ -693,10 +693,11 @@ def _instead_of(folder: Path) -> str:
     found = _results_in(folder)
     if not found:
         return "a folder without a result; give a file that `argen evaluate` wrote"
+    if len(found) == 1:
+        return f"a folder; give the result in it: {found[0]}"
     named = ", ".join(map(str, found[:_NAMED]))
-    if len(found) > _NAMED:
-        named += f", … ({len(found)} in all)"
-    return f"a folder; give the result in it: {named}"
+    more = ", …" if len(found) > _NAMED else ""
+    return f"a folder; give some of the {len(found)} results in it: {named}{more}"
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #a6bb3c3a
