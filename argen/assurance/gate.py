@@ -41,14 +41,12 @@ from argen.comparison.results import (
     _restrict,
     read_result,
 )
-from argen.comparison.study_plan import (
-    StudyPlan,
-    check_plan,
-    read_study_plan,
-)
 
 from ..comparison.measures import _find
+from ..comparison.study_plan import StudyPlan, check_plan, read_study_plan
 from ..comparison.tables import _number
+
+# %% ../../nbs/assurance/00_gate.ipynb #65126802
 from ..errors import InputError, require
 from ..files import output_folder, write_error, write_json, write_text
 from ..policy import Policy

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import InputError
 from ..evaluation.frames import column_values
 from ..evaluation.results import as_evaluation
@@ -96,15 +98,17 @@ class Result(_OfModel):
         values = self.frame.astype(object)
         return values.where(values.notna(), None).to_dict("records")
 
-    @property
-    def n_truncated(self) -> int | None:  # `None` where the file doesn't record it
-        "Responses cut off by the token limit"
-        ends = self.column("finish_reason")
-        return int((ends == "length").sum()) if ends.notna().any() else None
-
     def column(self, name: str):  # pandas Series, all missing if no row has the field
         "One field of its rows"
         return self.frame.reindex(columns=[name])[name]
+
+
+# %% ../../nbs/comparison/01_results.ipynb #b5e07c31
+@patch(as_prop=True)
+def n_truncated(self: Result) -> int | None:  # `None` where the file doesn't record it
+    "Responses cut off by the token limit"
+    ends = self.column("finish_reason")
+    return int((ends == "length").sum()) if ends.notna().any() else None
 
 
 # %% ../../nbs/comparison/01_results.ipynb #7576581c

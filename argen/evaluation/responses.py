@@ -16,7 +16,7 @@ __all__ = [
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -667,13 +667,49 @@ def _check_summary(summary, place):
             _check_fields(interval or {}, _INTERVAL, f"{place}: {name}")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #49f79076
+_HEAD = 1000  # Bytes of a file in which a result says what it is
+_NAMED = 3  # Results that a message names
+
+
+def _is_result(path) -> bool:
+    "Does a file begin like a result?"
+    with suppress(OSError), path.open("rb") as file:
+        return b'"evaluation_config"' in file.read(_HEAD)
+    return False
+
+
+def _results_in(folder: Path) -> list[Path]:
+    "The result of a run, or those of a comparison's models, or of several runs"
+    for place in ("*.json", "models/*/*.json", "*/*.json"):
+        found = [path for path in sorted(folder.glob(place)) if _is_result(path)]
+        if found:
+            return found
+    return []
+
+
+def _instead_of(folder: Path) -> str:
+    "What to give in place of a folder"
+    found = _results_in(folder)
+    if not found:
+        return "a folder without a result; give a file that `argen evaluate` wrote"
+    if len(found) == 1:
+        return f"a folder; give the result in it: {found[0]}"
+    named = ", ".join(map(str, found[:_NAMED]))
+    more = ", …" if len(found) > _NAMED else ""
+    return f"a folder; give some of the {len(found)} results in it: {named}{more}"
+
+
 # %% ../../nbs/evaluation/00_responses.ipynb #a6bb3c3a
 def read_json_file(
     path: str | Path,  # A JSON file
 ) -> object:  # What is in it; raises `InputError` for what can't be read
     "Read a JSON file that a user named"
+    place = user_path(path)
+    if place.is_dir():
+        raise InputError(f"{path}: {_instead_of(place)}")
     try:
-        return read_json_bytes(user_path(path).read_bytes())
+        return read_json_bytes(place.read_bytes())
     except OSError as error:
         message = f"can't be read ({error.strerror}); check the path"
     except (ValueError, RecursionError) as error:
@@ -723,15 +759,6 @@ def _read_table(path):
     return placed
 
 
-def _read_rows(path):
-    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
-    parts = list(map(_read_part, parts_of(path) or [path]))
-    placed = [row for rows, _ in parts for row in rows]
-    configs = [config for _, config in parts]
-    is_same = all(config == configs[0] for config in configs)
-    return placed, configs[0] if is_same else {}
-
-
 def _read_lines(path):
     "Rows of a JSONL file, each with its place"
     placed, known = [], {}
@@ -740,6 +767,16 @@ def _read_lines(path):
         _check_fields(row, _ROW, place)
         placed.append((place, _sharing(row, known)))
     return placed
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #cee836d7
+def _read_rows(path):
+    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
+    parts = list(map(_read_part, parts_of(path) or [path]))
+    placed = [row for rows, _ in parts for row in rows]
+    configs = [config for _, config in parts]
+    is_same = all(config == configs[0] for config in configs)
+    return placed, configs[0] if is_same else {}
 
 
 def _read_part(path):

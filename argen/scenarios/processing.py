@@ -72,6 +72,8 @@ from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
 from ..tables import escape_markdown, markdown_table
+
+# %% ../../nbs/scenarios/08_processing.ipynb #9d9f3941
 from .critical import same_text
 from .duplicates import overlap
 from .generation import generate
@@ -280,23 +282,6 @@ class Summary:
     dropped: bool = False  # Were rows that repeat an earlier one set aside?
     doubts: list[str] | None = None  # Why labels may mean little
 
-    def disagreement(self):  # pandas DataFrame: rows compared, and that differ
-        "How far other evaluators disagree with the labels given"
-        import pandas as pd
-
-        table = []
-        for evaluator, kinds in self.others.items():
-            for kind, pairs in kinds.items():
-                row = {
-                    "evaluator": evaluator,
-                    "label": kind,
-                    "rows": pairs.total(),
-                    "differ": _differing(pairs),
-                    "macro_f1": f1(pairs),
-                }
-                table.append(row)
-        return pd.DataFrame(table)
-
     def agreement(
         self,
         kind: str,  # 'tier' or 'scope'
@@ -316,6 +301,26 @@ class Summary:
         counts = {now: [pairs[before, now] for before in names] for now in names}
         table = pd.DataFrame(counts, index=names)
         return table.rename_axis(index="before", columns="now")
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #82bb5d69
+@patch
+def disagreement(self: Summary):  # pandas DataFrame: rows compared, and that differ
+    "How far other evaluators disagree with the labels given"
+    import pandas as pd
+
+    table = []
+    for evaluator, kinds in self.others.items():
+        for kind, pairs in kinds.items():
+            row = {
+                "evaluator": evaluator,
+                "label": kind,
+                "rows": pairs.total(),
+                "differ": _differing(pairs),
+                "macro_f1": f1(pairs),
+            }
+            table.append(row)
+    return pd.DataFrame(table)
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #7e948f37
@@ -641,24 +646,17 @@ def _file_hash(path) -> str:  # 64 hex digits
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# %% ../../nbs/scenarios/08_processing.ipynb #89bca0ca
+# %% ../../nbs/scenarios/08_processing.ipynb #4f6e14b5
 @dataclass(kw_only=True)
-class _File:
-    "One file to process"
+class _Input:
+    "A file that was checked"
 
     source: Path
     number: int  # Its own among all files
     names: list[str]  # Of all files
     columns: Columns  # Which column each field is read from
-    n_rows: int
     stamp: tuple  # Its `_stamp` when it was checked
-    path: Path  # Where its rows go
-    evaluator: _Evaluator
-    others: list[_Evaluator]  # To compare with
-    known: TextIndex  # The labels that it has
     texts: TextIndex  # Text → file and row where it is first, of all files
-    relabel: bool = False  # Ask for the labels that the file has, too?
-    drop_duplicates: bool = False  # Set aside rows that repeat an earlier one?
 
     def rows(self) -> Iterator[tuple[Scenario, str | None]]:
         "Scenarios, each with the earlier row that it repeats"
@@ -686,6 +684,41 @@ class _File:
         rows = self.rows()
         return iter(lambda: list(islice(rows, _BLOCK)), [])
 
+
+# %% ../../nbs/scenarios/08_processing.ipynb #ff321c74
+def _manifest_of(file) -> dict:
+    "What a second run must agree in"
+    settings = {
+        "input": file.source.name,
+        "input_hash": _file_hash(file.source),
+        "evaluator": file.evaluator.name,
+        **file.evaluator.about,
+    }
+    named = {k: v for k, v in asdict(file.columns).items() if v is not None}
+    if named:
+        settings["columns"] = named
+    if file.relabel:
+        settings["relabel"] = True
+    if file.others:
+        settings["also"] = [
+            {"evaluator": other.name, **other.about} for other in file.others
+        ]
+    return settings
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #89bca0ca
+@dataclass(kw_only=True)
+class _File(_Input):
+    "One file to process, and where its rows go"
+
+    n_rows: int
+    path: Path  # Where its rows go
+    evaluator: _Evaluator
+    others: list[_Evaluator]  # To compare with
+    known: TextIndex  # The labels that it has
+    relabel: bool = False  # Ask for the labels that the file has, too?
+    drop_duplicates: bool = False  # Set aside rows that repeat an earlier one?
+
     def kept(self, prompts) -> dict[str, dict]:
         "Labels of the file that are kept"
         return _NOTHING_KEPT if self.relabel else _kept_labels(self.known, prompts)
@@ -699,25 +732,6 @@ class _File:
     def run(self) -> Path:
         "The folder of the run: manifest and stored labels"
         return self.path.with_suffix(".run")
-
-    def manifest(self) -> dict:
-        "What a second run must agree in"
-        settings = {
-            "input": self.source.name,
-            "input_hash": _file_hash(self.source),
-            "evaluator": self.evaluator.name,
-            **self.evaluator.about,
-        }
-        named = {k: v for k, v in asdict(self.columns).items() if v is not None}
-        if named:
-            settings["columns"] = named
-        if self.relabel:
-            settings["relabel"] = True
-        if self.others:
-            settings["also"] = [
-                {"evaluator": other.name, **other.about} for other in self.others
-            ]
-        return settings
 
     def check(self):
         "`InputError` where rows would replace what isn't from an earlier run of this"
@@ -736,7 +750,7 @@ class _File:
             (self.run / "manifest.json").unlink(missing_ok=True)
             for store in self.run.glob("*.jsonl"):
                 store.unlink()
-        open_run(self.run, "process", self.manifest())
+        open_run(self.run, "process", _manifest_of(self))
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #46c64b81
