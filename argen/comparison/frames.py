@@ -37,11 +37,11 @@ class _Shelf:
         self._starts.append(self._file.tell())
         self.rows.append(self.rows[-1] + len(frame))
 
-    def block(self, number: int):  # pandas frame, its rows counted from 0
-        "Read a block"
+    def block(self, number: int, names):  # pandas frame, its rows counted from 0
+        "Some columns of a block"
         self._file.seek(self._starts[number])
-        frame = pickle.load(self._file)
-        return frame.reindex(columns=list(self.kinds)).astype(self.kinds)
+        frame = pickle.load(self._file).reindex(columns=names)
+        return frame.astype({name: self.kinds[name] for name in names})
 
 
 # %% ../../nbs/comparison/00b_frames.ipynb #33612245
@@ -140,7 +140,8 @@ def blocks(
     import numpy as np
 
     names = self.names if names is None else list(names)
-    if self.shelf is None or not set(names) & self.shelf.kinds.keys():
+    long = [name for name in names if name not in self.short]
+    if not long:
         for start in range(0, len(self), _BLOCK):
             yield self.short[names].iloc[start : start + _BLOCK]
         return
@@ -149,7 +150,7 @@ def blocks(
         first, stop = np.searchsorted(places, [start, end])
         if first < stop:
             short = self.short.iloc[first:stop]
-            texts = self.shelf.block(number).iloc[places[first:stop] - start]
+            texts = self.shelf.block(number, long).iloc[places[first:stop] - start]
             yield short.join(texts.set_index(short.index))[names]
 
 
