@@ -1,4 +1,4 @@
-"""Many rows as a frame, with their long texts in a file
+"""Many rows with little of them in memory: what isn't compared lies in a file
 
 Docs: https://argen-dev.github.io/argen/comparison/frames.html.md"""
 
@@ -16,13 +16,20 @@ from tempfile import TemporaryFile
 
 from fastcore.basics import patch
 
+from ..records import PRINCIPLES, SCORES
+
 # %% ../../nbs/comparison/00b_frames.ipynb #1fbe397a
 _BLOCK = 5_000  # Rows
-_LONG = ("prompt", "messages", "response", "response_reasoning", "reasoning")
+_COMPARED = {  # Columns that stay in memory
+    *(f"{score}_score" for score in SCORES),
+    *(f"{principle}_violation" for principle in PRINCIPLES),
+    *("prompt_hash", "sample", "tier", "scope", "extra"),
+    *("finish_reason", "completion_tokens", "error"),
+}
 
 
 class _Shelf:
-    "Columns of long texts, in a file"
+    "Columns in a file"
 
     def __init__(self):
         self._file = TemporaryFile()  # noqa: SIM115 -- It lives as long as its rows
@@ -98,7 +105,7 @@ def _joined(
 # %% ../../nbs/comparison/00b_frames.ipynb #662087e0
 @dataclass(frozen=True, eq=False)
 class Rows:
-    "Rows with named columns, of which long ones may lie in a file"
+    "Rows with named columns, some of which may lie in a file"
 
     short: object = field(repr=False)  # pandas frame, its rows counted from 0
     names: list[str]  # Of all columns, in order
@@ -124,7 +131,7 @@ class Rows:
         return replace(self, short=short, places=places)
 
     def assign(self, **columns) -> "Rows":
-        "With other values in short columns, or with more of them"
+        "With other values in columns in memory, or with more of them"
         new = [name for name in columns if name not in self.names]
         short = self.short.assign(**columns)
         return replace(self, short=short, names=[*self.names, *new])
@@ -201,8 +208,9 @@ class RowGatherer:
         self._rows, self._hashes = [], []
         self._sizes, self._shelf = [], _Shelf()
         self._names = {}  # All columns, in the order in which they came
-        self._parts = []  # Of each block: its short columns
-        self._kinds = []  # Of each block: types of its long ones
+        self._parts = []  # Of each block: its columns that are compared
+        self._kinds = []  # Of each block: types of the others
+        self._absent = set()  # Columns that a row doesn't have
 
     def add(
         self,
@@ -216,7 +224,7 @@ class RowGatherer:
             self._end_block()
 
     def _end_block(self):
-        "Put long columns into the file, and keep the others"
+        "Keep columns that are compared, and put the others into the file"
         import numpy as np
         import pandas as pd
 
@@ -224,14 +232,25 @@ class RowGatherer:
         for name in frame.columns[frame.isna().all()]:
             values = [row.get(name, np.nan) for row in self._rows]
             frame[name] = pd.Series(values, dtype=object)  # As they were: `None` or not
+            if any(value is not None for value in values):
+                self._absent.add(name)
         self._names |= dict.fromkeys(frame)
         frame = frame.assign(prompt_hash=self._hashes)
-        long = [name for name in frame if name in _LONG]
-        self._kinds.append({name: _kind(frame[name]) for name in long})
-        self._shelf.add(frame[long])
-        self._parts.append({name: frame[name] for name in frame if name not in long})
+        others = [name for name in frame if name not in _COMPARED]
+        self._kinds.append({name: _kind(frame[name]) for name in others})
+        self._shelf.add(frame[others])
+        kept = [name for name in frame if name in _COMPARED]
+        self._parts.append({name: frame[name].copy() for name in kept})
         self._sizes.append(len(frame))
         self._rows, self._hashes = [], []
+
+    def _kind(self, name):
+        "Type of a column in the file"
+        kinds = [kinds.get(name) for kinds in self._kinds]
+        is_absent = name in self._absent or any(name not in k for k in self._kinds)
+        if not any(kinds):
+            return "float64" if is_absent else object  # As pandas has it
+        return _kind_of_all(kinds) or object
 
     def rows(self) -> Rows:
         "All of them; `ValueError` where blocks can't tell the type of a column"
@@ -242,11 +261,10 @@ class RowGatherer:
         names = [*(self._names | {"prompt_hash": None})]
         columns = {}
         for name in names:
-            if name in _LONG:
-                kinds = [kinds.get(name) for kinds in self._kinds]
-                self._shelf.kinds[name] = _kind_of_all(kinds) or object
-            else:
+            if name in _COMPARED:
                 parts = [part.pop(name, None) for part in self._parts]
                 columns[name] = _joined(parts, self._sizes)
+            else:
+                self._shelf.kinds[name] = self._kind(name)
         short = pd.DataFrame(columns, copy=False)
         return Rows(short, names, self._shelf if self._shelf.kinds else None)

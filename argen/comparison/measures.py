@@ -64,9 +64,13 @@ def _arrays(result, columns):
     return {name: result.column(key).to_numpy() for name, key in columns.items()}
 
 
-def _measure(result):
+def _prompts(result, held):
+    "Hashes of its prompts by row, each of which is held once"
+    return [held.setdefault(hash, hash) for hash in result.column("prompt_hash")]
+
+
+def _measure(result, prompts):
     "What is measured of a result; `InputError` for a score that isn't one"
-    prompts = result.column("prompt_hash")
 
     def by_scenario(columns):
         "Means over the epochs of each scenario"
@@ -258,7 +262,11 @@ def _measure_groups(results, parts, baselines, resampling, labels):
 # %% ../../nbs/comparison/03_measures.ipynb #7cbb4c8b
 def _measure_all(results, baselines, resampling, labels):
     "Fill in all results; returns them by scenario, by name"
-    parts = {result.name: _measure(result) for result in results}
+    held = dict(zip(labels.tier, labels.tier))
+    parts = {}
+    for result in results:
+        parts[result.name] = _measure(result, _prompts(result, held))
+    del held
     _measure_alone(results, parts, resampling)
     if baselines:
         _measure_differences(results, parts, baselines, resampling)

@@ -262,14 +262,15 @@ class _Labels:
 
 def _labels_of(results, name):
     "Prompt hash → the label that all agree on, and the prompts where they don't"
-    known = {}
-    for result in results:
-        pairs = result.table.short.reindex(columns=["prompt_hash", name]).dropna()
-        for prompt, label in pairs.drop_duplicates().itertuples(index=False):
-            known.setdefault(prompt, set()).add(label)
-    conflicts = {prompt for prompt, labels in known.items() if len(labels) > 1}
-    agreed = {p: min(labels) for p, labels in known.items() if p not in conflicts}
-    return agreed, conflicts
+    import pandas as pd
+
+    columns = ["prompt_hash", name]
+    found = [result.table.short.reindex(columns=columns) for result in results]
+    pairs = pd.concat([each.dropna() for each in found]).drop_duplicates()
+    is_double = pairs.prompt_hash.duplicated(keep=False)
+    conflicts = set(pairs.prompt_hash[is_double])
+    agreed = pairs[~is_double]
+    return dict(zip(agreed.prompt_hash, agreed[name])), conflicts
 
 
 def _values_of(results, column):
@@ -284,6 +285,8 @@ def _labels(results, by=None):
     "Tier, scope and the values of a column, where one is given, of all prompts"
     tiers, tier_conflicts = _labels_of(results, "tier")
     scopes, scope_conflicts = _labels_of(results, "scope")
+    same = dict(zip(tiers, tiers))
+    scopes = {same.get(p, p): scope for p, scope in scopes.items()}  # Held once
     n_conflicts = len(tier_conflicts | scope_conflicts)
     own = {} if by in (None, "tier", "scope") else {by: _values_of(results, by)}
     return _Labels(tiers, scopes, n_conflicts, own)
