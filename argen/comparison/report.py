@@ -139,7 +139,7 @@ def _frames(comparison):
     for result in _first(comparison.results, comparison.baseline, 9):
         names = list(result.table.short)
         if not result.column("completion_tokens").notna().all():
-            names.append("response")
+            names = list(dict.fromkeys([*names, "response"]))
         frames[result.name] = result.table.frame(names)
     return frames
 
