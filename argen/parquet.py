@@ -104,12 +104,14 @@ def write_parquet(
 
     types = _types(rows())
     schema = pa.schema([(name, kind or pa.string()) for name, kind in types.items()])
-    with write_whole(path) as file:
-        with ParquetWriter(file, schema, compression="zstd") as table:
-            for block in _blocks(rows()):
-                columns = []
-                for name, kind in types.items():
-                    values = [row.get(name) for row in block]
-                    columns.append(_array(values, kind))
-                table.write_table(pa.Table.from_arrays(columns, schema=schema))
+    with (
+        write_whole(path) as file,
+        ParquetWriter(file, schema, compression="zstd") as table,
+    ):
+        for block in _blocks(rows()):
+            columns = []
+            for name, kind in types.items():
+                values = [row.get(name) for row in block]
+                columns.append(_array(values, kind))
+            table.write_table(pa.Table.from_arrays(columns, schema=schema))
     return output_file(path)
