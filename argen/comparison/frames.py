@@ -253,11 +253,13 @@ class RowGatherer:
         return _kind_of_all(kinds) or object
 
     def rows(self) -> Rows:
-        "All of them; `ValueError` where blocks can't tell the type of a column"
+        "All of them; `ValueError` for none, and where blocks can't tell a type"
         import pandas as pd
 
         if self._rows:
             self._end_block()
+        if not self._sizes:
+            raise ValueError("no rows")
         names = [*(self._names | {"prompt_hash": None})]
         columns = {}
         for name in names:

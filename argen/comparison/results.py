@@ -151,9 +151,7 @@ def _gathered(path):
     "Settings, summary and rows of a file; raises one of `UNFIT`"
     gatherer = RowGatherer()
     data = stream_result(path, lambda row: gatherer.add(row, _prompt_hash(row, path)))
-    rows = gatherer.rows()
-    require(len(rows), f"{path}: no rows")
-    return data["evaluation_config"], data["summary_metrics"], rows
+    return data["evaluation_config"], data["summary_metrics"], gatherer.rows()
 
 
 def _contents(item, where):
