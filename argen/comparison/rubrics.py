@@ -24,6 +24,7 @@ from ..statistics.intervals import _DEFAULT, Estimate, Resampling, mean_interval
 from ..statistics.robustness import Bounds
 from ..statistics.scores import _mean, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
+from .frames import Rows
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
 from .plots import figure_html, plot_differences, plot_scores
@@ -54,6 +55,11 @@ class RubricResult(_OfModel):
     def rows(self) -> list[dict]:
         "Its rows as dicts"
         return self.frame.to_dict("records")
+
+    @property
+    def table(self) -> Rows:
+        "The same, as they are written"
+        return Rows(self.frame, list(self.frame))
 
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #d5c7f25f
@@ -93,7 +99,7 @@ def _by_scenario(result):
     "The scores of a result"
     import pandas as pd
 
-    rows, prompts = result.rows, list(result.column("prompt_hash"))
+    rows, prompts = result.rows, list(result.frame.prompt_hash)
     columns, missing = _as_columns(rows)
     ends = [score_bounds(row["criteria"]) or (None, None) for row in rows]
     frame = pd.DataFrame(ends, columns=["worst", "best"], index=prompts, dtype=float)
@@ -117,7 +123,7 @@ def _measure(result, scores, resampling):
     for row in result.rows:
         met.append(row | {"criteria": [one | {"met": True} for one in row["criteria"]]})
     columns, _ = _as_columns(met)
-    always = scenario_scores({"score": columns[_ALL]}, result.column("prompt_hash"))
+    always = scenario_scores({"score": columns[_ALL]}, result.frame.prompt_hash)
     result.always_met = _clip(always.means["score"].mean())
 
 
@@ -176,7 +182,7 @@ def is_by_rubric(
 def _criteria_by_prompt(result):
     "Prompt → criteria with points"
     found = {}
-    for prompt, criteria in zip(result.column("prompt_hash"), result.frame.criteria):
+    for prompt, criteria in zip(result.frame.prompt_hash, result.frame.criteria):
         found[prompt] = sorted((one["criterion"], one["points"]) for one in criteria)
     return found
 
@@ -227,7 +233,7 @@ def compare_rubrics(
     shared = _shared_prompts(results)
     measured = []
     for result in results:
-        inside = result.column("prompt_hash").isin(shared)
+        inside = result.frame.prompt_hash.isin(shared)
         frame = result.frame[inside].reset_index(drop=True)
         kept = RubricResult(result.name, result.config, frame, int((~inside).sum()))
         measured.append(kept)
@@ -445,7 +451,7 @@ def _largest(comparison):
     for prompt in dict.fromkeys([*gaps.index[::-1][:2], *gaps.index[:2]]):
         rows = []
         for result in (best, base):
-            same = result.frame[result.column("prompt_hash") == prompt]
+            same = result.frame[result.frame.prompt_hash == prompt]
             rows.append(same.to_dict("records")[0])
         sections.append(f"### Difference {gaps[prompt]:+.3f}")
         sections.append(response_html(rows[0]["prompt"]))
