@@ -538,8 +538,9 @@ def _add_process_options(parser):
         parser,
         "labels",
         process,
-        [*_PROCESS, "drop_duplicates", "relabel", "resume"],
+        [*_PROCESS, "parquet", "drop_duplicates", "relabel", "resume"],
         evaluator={"help": f"who labels: {labelers}, openai:MODEL, gemini:MODEL"},
+        parquet={"help": "write FILE-hashprompt.parquet, too"},
         drop_duplicates={"help": "set aside rows whose prompt came before"},
         relabel={"help": "give labels that a file already has again"},
         resume={
@@ -554,7 +555,8 @@ def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
 
-    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", "dry_run", *_COLUMNS]
+    own = ["parquet", "drop_duplicates", "relabel", "resume", "dry_run"]
+    names = [*_PROCESS, *own, *_COLUMNS]
     given = _given(arguments, names)
     processed = process(arguments.files, progress=progress, **given)
     if "dry_run" in given:

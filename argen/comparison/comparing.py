@@ -170,8 +170,7 @@ def _rank_by_judge(results, resampling):
     rows = {judge: {} for judge in by_judge}
     for judge, models in by_judge.items():
         for model in [model for model in models if model in shared]:
-            frame = models[model].frame
-            kept = frame[[name for name in wanted if name in frame]]
+            kept = models[model].table.frame(wanted)
             rows[judge][model_label(model)] = kept.to_dict("records")
     return judge_rankings(rows, **asdict(resampling))
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from argen.files import (
@@ -27,6 +28,7 @@ from argen.files import (
     output_folder,
     read_json_bytes,
     read_jsonl,
+    stream_object,
     user_path,
 )
 from argen.records import (
@@ -721,6 +723,27 @@ def read_json_file(
     raise InputError(f"{path}: {message}")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #3bab0e4f
+UNFIT = (ValueError, RecursionError, OSError)  # What a file raises that is read whole
+
+
+def stream_result(
+    path: str | Path,  # A result file
+    take: Callable,  # Called with each row
+) -> dict:  # `evaluation_config` and `summary_metrics`; raises one of `UNFIT`
+    "Read a result file, row by row, and check it"
+    place, numbers = str(path), count(1)
+
+    def checked(row):
+        "Take a row whose fields can be used"
+        _check_fields(row, _ROW, f"{place}: row {next(numbers)}")
+        take(row)
+
+    data = stream_object(path, "individual_results", checked)
+    check_result(data | {"individual_results": []}, place)
+    return data
+
+
 # %% ../../nbs/evaluation/00_responses.ipynb #65027f25
 _LONGEST_SHARED = 20  # Characters of a text that may be one of few
 _MOST_SHARED = 10_000  # Texts
@@ -779,12 +802,8 @@ def _read_rows(path):
     return placed, configs[0] if is_same else {}
 
 
-def _read_part(path):
-    "Rows of one file, each with its place, and the `evaluation_config` beside them"
-    if is_table(path):
-        return _read_table(path), {}
-    if Path(path).suffix != ".json":
-        return _read_lines(path), {}
+def _read_whole(path):
+    "Rows of a JSON file that is read at once, and the `evaluation_config`"
     data = read_json_file(path)
     if isinstance(data, list):
         data = {"individual_results": data}
@@ -798,6 +817,34 @@ def _read_part(path):
     _check_fields(config, _CONFIG, f"{path}: `evaluation_config`")
     places = [(f"{path}: row {number}", row) for number, row in enumerate(rows, 1)]
     return places, config
+
+
+def _read_result(path):
+    "Rows of a JSON file, each with its place, and the `evaluation_config` beside them"
+    placed, known = [], {}
+
+    def take(row):
+        "Keep a row whose fields can be used"
+        place = f"{path}: row {len(placed) + 1}"
+        _check_fields(row, _ROW, place)
+        placed.append((place, _sharing(row, known)))
+
+    try:
+        data = stream_object(path, "individual_results", take)
+    except UNFIT:
+        return _read_whole(path)
+    config = data.get("evaluation_config") or {}
+    _check_fields(config, _CONFIG, f"{path}: `evaluation_config`")
+    return placed, config
+
+
+def _read_part(path):
+    "Rows of one file, each with its place, and the `evaluation_config` beside them"
+    if is_table(path):
+        return _read_table(path), {}
+    if Path(path).suffix != ".json":
+        return _read_lines(path), {}
+    return _read_result(path)
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #91cc3980

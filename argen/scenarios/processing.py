@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import CellType, CodeType
@@ -57,6 +58,7 @@ from argen.scenarios.labels import (
 from argen.sources import (
     ASIDE,
     LABELED,
+    LABELED_TABLE,
     USUAL_COLUMNS,
     Columns,
     inputs_of,
@@ -68,6 +70,7 @@ from ..errors import InputError, require
 from ..indexes import TextIndex
 from ..models.estimates import Estimate
 from ..models.names import is_remote
+from ..parquet import write_parquet
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
@@ -279,6 +282,7 @@ class Summary:
     cost: float | None = None  # Of the labels of this run, where a price was given
     kept: Counter = field(default_factory=Counter)  # (kind, labeler) → rows kept
     repeats: Counter = field(default_factory=Counter)  # Earlier row → rows like it
+    table_path: Path | None = None  # The output as Parquet, where it was wanted
     dropped: bool = False  # Were rows that repeat an earlier one set aside?
     doubts: list[str] | None = None  # Why labels may mean little
 
@@ -408,6 +412,8 @@ def _labelers(summary) -> str:
 @patch
 def _repr_markdown_(self: Summary):
     target = self.path.name if self.path else "nothing"
+    if self.table_path:
+        target += f", {self.table_path.name}"
     title = f"**{self.source.name}** → {target} · {_labelers(self)}"
     notes = []
     if self.path:
@@ -718,6 +724,7 @@ class _File(_Input):
     known: TextIndex  # The labels that it has
     relabel: bool = False  # Ask for the labels that the file has, too?
     drop_duplicates: bool = False  # Set aside rows that repeat an earlier one?
+    parquet: bool = False  # Write the rows as Parquet too?
 
     def kept(self, prompts) -> dict[str, dict]:
         "Labels of the file that are kept"
@@ -729,15 +736,28 @@ class _File(_Input):
         return self.path.with_name(f"{self.source.stem}{ASIDE}")
 
     @property
+    def table_path(self) -> Path:
+        "Where rows go as Parquet"
+        return self.path.with_name(f"{self.source.stem}{LABELED_TABLE}")
+
+    @property
+    def table_mark(self) -> Path:
+        "Is there when the Parquet file is of this run, and not the user's"
+        return self.run / "parquet"
+
+    @property
     def run(self) -> Path:
         "The folder of the run: manifest and stored labels"
         return self.path.with_suffix(".run")
 
     def check(self):
         "`InputError` where rows would replace what isn't from an earlier run of this"
-        for path in (self.path, self.rejected_path):
+        earlier = dict.fromkeys((self.path, self.rejected_path), self.run)
+        if self.parquet:
+            earlier[self.table_path] = self.table_mark
+        for path, mark in earlier.items():
             require(
-                self.run.exists() or not path.exists(),
+                mark.exists() or not path.exists(),
                 f"{path}: exists already, and not from an earlier run of this; "
                 "choose another `output_dir`, or move it away",
             )
@@ -960,6 +980,19 @@ def _all_stores(file: _File, folder: Path) -> list[_Stores]:
     return stores
 
 
+def _as_table(file: _File, path) -> Path | None:
+    "The output as Parquet, if it is wanted; one of an earlier run is removed if not"
+    if file.parquet and path:
+        file.table_mark.touch()
+        return write_parquet(
+            file.table_path, lambda: map(itemgetter(1), read_jsonl(path))
+        )
+    if file.table_mark.exists():
+        file.table_path.unlink(missing_ok=True)
+        file.table_mark.unlink()
+    return None
+
+
 def _process_file(file: _File, resume, progress) -> Summary:
     "The three stages over one file"
     file.open(resume)
@@ -987,6 +1020,7 @@ def _process_file(file: _File, resume, progress) -> Summary:
     summary.cost = _total_cost([file.evaluator, *file.others])
     summary.path = _or_remove(file.path)
     summary.rejected_path = _or_remove(file.rejected_path)
+    summary.table_path = _as_table(file, summary.path)
     return summary
 
 
@@ -1129,11 +1163,13 @@ def _check_settings(chat, questions):
 
 def _outputs(files, output_dir) -> dict[Path, Path]:  # File → its output
     "Where rows go; a file that is another's output is left out"
-    outputs = []
+    outputs, tables = [], []
     for file in files:
         folder = output_folder(output_dir) if output_dir else file.parent
         outputs.append(folder / f"{file.stem}{LABELED}")
-    pairs = [pair for pair in zip(files, outputs) if pair[0] not in outputs]
+        tables.append(folder / f"{file.stem}{LABELED_TABLE}")
+    made = {*outputs, *tables}
+    pairs = [pair for pair in zip(files, outputs) if pair[0] not in made]
     counts = Counter(output for _, output in pairs)
     for output, count in counts.items():
         require(
@@ -1234,6 +1270,8 @@ def process(
     relabel: bool = False,
     # Set aside rows whose prompt came before, here or in an earlier file?
     drop_duplicates: bool = False,
+    # `<base>-hashprompt.parquet`, too? Without, one of an earlier run is removed
+    parquet: bool = False,
     # Columns of the fields; by default found by their usual names
     prompt_column: str | None = None,
     id_column: str | None = None,
@@ -1285,6 +1323,7 @@ def process(
         progress=progress,
         relabel=relabel,
         drop_duplicates=drop_duplicates,
+        parquet=parquet,
     )
     if dry_run:
         from argen.scenarios.estimates import estimate_processing
