@@ -14,9 +14,10 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from itertools import chain, islice
@@ -238,6 +239,108 @@ def read_jsonl(
                 line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
                 yield number, parse_line(line, f"{path}:{number}")
+
+
+# %% ../nbs/core/02_files.ipynb #d12353fe
+_PIECE = 2**20  # Bytes read at a time, or as many as are held of a longer value
+_SPACE = re.compile(r"[ \t\r\n]*")
+_AFTER_VALUE = set(" \t\r\n,:]}")
+
+
+class _JSONText:
+    "The text of a JSON file, of which little is in memory"
+
+    def __init__(self, file):
+        self._file = file
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self._text, self._at = "", 0
+
+    def _more(self) -> bool:
+        "Read on; False at the end of the file"
+        self._text, self._at = self._text[self._at :], 0
+        data = self._file.read(max(_PIECE, len(self._text)))
+        self._text += self._decode(data, not data)
+        return bool(data)
+
+    def mark(self) -> str:
+        "The next character that is no space; empty at the end of the file"
+        while True:
+            self._at = _SPACE.match(self._text, self._at).end()
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def take(self, marks: str) -> str:
+        "The next character, which must be one of `marks`"
+        mark = self.mark()
+        if not mark or mark not in marks:
+            raise _NotJSON(f"{mark or 'the end'} where one of {marks} is meant")
+        self._at += 1
+        return mark
+
+
+# %% ../nbs/core/02_files.ipynb #dfaa7399
+class _JSONValues(_JSONText):
+    "The values of a JSON file, one after another"
+
+    def value(self):
+        "The next value; `ValueError` for what is none"
+        self.mark()
+        while True:
+            with suppress(json.JSONDecodeError):
+                found, end = _lenient.raw_decode(self._text, self._at)
+                if self._text[end : end + 1] in _AFTER_VALUE:
+                    break
+            if not self._more():
+                raise _NotJSON("no whole value")
+        text = self._text[self._at : end]
+        self._at = end
+        brackets = text.count("[") + text.count("{")
+        if brackets > _DEEPEST - 2 and _is_deeper(found, _DEEPEST - 2):
+            raise RecursionError
+        if "\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+        return found
+
+    def items(self) -> Iterator:
+        "The values of a list"
+        self.take("[")
+        if self.mark() == "]":
+            self.take("]")
+            return
+        yield self.value()
+        while self.take(",]") == ",":
+            yield self.value()
+
+
+# %% ../nbs/core/02_files.ipynb #36d12270
+def stream_object(
+    path: str | Path,  # A JSON file in UTF-8 that holds one object
+    name: str,  # Of the list in it whose values are handed over
+    take: Callable,  # Called with each of them
+) -> dict:  # The other values, by their names
+    "Read a JSON object; `ValueError` for a file that has to be read whole"
+    found, lists = {}, 0
+    with user_path(path).open("rb") as file:
+        text = _JSONValues(file)
+        text.take("{")
+        mark = ","
+        while mark == ",":
+            key = text.value()
+            text.take(":")
+            if key == name:
+                lists += 1
+                for value in text.items():
+                    take(value)
+            elif isinstance(key, str) and key not in found:
+                found[key] = text.value()
+            else:
+                raise _NotJSON(f"{key!r} is no name, or there twice")
+            mark = text.take(",}")
+        if lists != 1 or text.mark():
+            raise _NotJSON(f"no one object with `{name}`")
+    return found
 
 
 # %% ../nbs/core/02_files.ipynb #90a83751

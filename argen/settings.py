@@ -294,6 +294,10 @@ RANGES = {  # Parameter → the numbers that it may have
     "max_calls": Range(0, 1_000_000_000, whole=True),
     "max_cost": Range(0, 1_000_000_000),
     "disclaimer_penalty": _share,
+}
+
+# %% ../nbs/core/01_settings.ipynb #1e55ca1b
+RANGES |= {
     # Scenarios
     "count": _count,
     "concurrent_eval_limit": _at_once,
@@ -318,6 +322,10 @@ RANGES = {  # Parameter → the numbers that it may have
     "effect": Range(-1, 1),
     "spread": Range(0, 1, above=True),
     "n_resamples": Range(1, 10_000_000, whole=True),
+}
+
+# %% ../nbs/core/01_settings.ipynb #abc2ffe7
+RANGES |= {
     # GRPO: optimization
     "learning_rate": _share,
     "lr_plateau_factor": Range(0, 1, above=True, below=True),

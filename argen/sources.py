@@ -666,6 +666,7 @@ def _is_of(source, library) -> bool:
 _IN_PARTS = (*_READERS, ".jsonl", ".ndjson", ".json")
 # Ends of names that `argen process` gives
 LABELED = "-hashprompt.jsonl"  # A file with labels
+LABELED_TABLE = "-hashprompt.parquet"  # The same rows as Parquet
 ASIDE = "-rejected.jsonl"  # Rows that were set aside
 
 
@@ -739,19 +740,26 @@ def _listed_parts(source) -> list[Path]:
 
 
 def _set_aside(parts: list[Path]) -> set[Path]:
-    "Where `process` puts the rows of some files that it sets aside"
+    "Where `process` puts the rows of some files that it sets aside, or puts again"
     aside = set()
     for path in parts:
         aside.add(path.with_name(f"{path.stem}{ASIDE}"))
         if path.name.endswith(LABELED):
-            aside.add(path.with_name(path.name.removesuffix(LABELED) + ASIDE))
+            base = path.name.removesuffix(LABELED)
+            aside |= {
+                path.with_name(base + ASIDE),
+                path.with_name(base + LABELED_TABLE),
+            }
     return aside
 
 
 # %% ../nbs/core/02b_sources.ipynb #b1e16c6d
 def _outputs_among(parts: list[Path]) -> dict[Path, Path]:
     "Files that `process` made of others among them, each with its input"
-    made = {path.with_name(f"{path.stem}{LABELED}"): path for path in parts}
+    made = {}
+    for path in parts:
+        for end in (LABELED, LABELED_TABLE):
+            made[path.with_name(f"{path.stem}{end}")] = path
     return {path: made[path] for path in parts if path in made}
 
 

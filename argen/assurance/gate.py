@@ -41,14 +41,12 @@ from argen.comparison.results import (
     _restrict,
     read_result,
 )
-from argen.comparison.study_plan import (
-    StudyPlan,
-    check_plan,
-    read_study_plan,
-)
 
 from ..comparison.measures import _find
+from ..comparison.study_plan import StudyPlan, check_plan, read_study_plan
 from ..comparison.tables import _number
+
+# %% ../../nbs/assurance/00_gate.ipynb #65126802
 from ..errors import InputError, require
 from ..files import output_folder, write_error, write_json, write_text
 from ..policy import Policy
@@ -169,7 +167,7 @@ def _fill(result: Result, prompts: list[str]) -> int:
 
     samples = result.config.get("samples")
     expected = samples if type(samples) is int and samples > 0 else 1
-    counts = result.frame.prompt_hash.value_counts()
+    counts = result.column("prompt_hash").value_counts()
     lost = []
     for prompt in prompts:
         lost += [prompt] * (expected - int(counts.get(prompt, 0)))
@@ -187,7 +185,7 @@ def _align(results, policy):
         "`policy`: scoring again needs the tier and scope of the prompts, "
         "and none of the results has them",
     )
-    prompts = sorted(set().union(*(result.frame.prompt_hash for result in results)))
+    prompts = sorted(set().union(*(result.column("prompt_hash") for result in results)))
     notes = list(_conflicting_labels(labels.n_conflicts))
     for result in results:
         _restrict(result, set(prompts), labels, policy)
@@ -208,7 +206,7 @@ def _measured(result: Result, rule: DecisionRule):
             rule.score: result.column(f"{rule.score}_score"),
             DANGER: _as_flags(result.column("ahimsa_violation")),
         }
-        return scenario_scores(columns, result.frame.prompt_hash)
+        return scenario_scores(columns, result.column("prompt_hash"))
     except ValueError as error:
         raise InputError(f"{result.name}: {error}") from None
 
@@ -283,11 +281,11 @@ def _other_differences(results) -> list[str]:
 def _lost_scenarios(results) -> list[str]:
     "Scenarios that no result has a row of, by what the settings say"
     found = []
-    known = set().union(*(result.frame.prompt_hash for result in results))
+    known = set().union(*(result.column("prompt_hash") for result in results))
     for result in results:
         asked = result.config.get("num_scenarios") or 0
         expected = asked * (result.config.get("samples") or 1)
-        if len(known) < asked and len(result.frame) < expected:
+        if len(known) < asked and len(result.table) < expected:
             found.append(
                 f"{result.name}: was asked {asked} scenarios, and only {len(known)} "
                 "are in any row; restore the rows that were taken out"

@@ -53,6 +53,8 @@ from ..auditing.cards import card_line
 from ..comparison.comparing import compare
 from ..comparison.rubrics import is_by_rubric
 from ..comparison.study_plan import StudyPlan
+
+# %% ../../nbs/assurance/04_reproduce.ipynb #91bd1f00
 from ..errors import InputError, require
 from ..files import output_folder, user_path, write_json, write_text
 from ..judge.judges import offline_judge
@@ -591,6 +593,30 @@ def save(
 
 
 # %% ../../nbs/assurance/04_reproduce.ipynb #1cf3d4cc
+def _not_asked(label):
+    "What is said of responses that weren't to be asked for again"
+    why = "not asked again, as was wished"
+    return Number(f"{label}: responses", "all", state=NOT, why=why)
+
+
+def _check_source(source):
+    "`InputError` for what can't be run again"
+    require(
+        not is_by_rubric(source.results),
+        f"{source.name}: results by a rubric can't be reproduced; give results by a "
+        "policy",
+    )
+
+
+def _new_folder(output_dir):
+    "The folder for what is run; `InputError` for one that holds something"
+    folder = output_folder(output_dir)
+    used = folder.exists() and any(folder.iterdir())
+    require(not used, f"{folder}: is not empty; choose a new folder")
+    return folder
+
+
+# %% ../../nbs/assurance/04_reproduce.ipynb #87a875b0
 def reproduce(
     source: str | Path | Bundle,  # Folder of a run, or a bundle
     output_dir: str | Path | None = None,  # New folder for what is run; `None`: none
@@ -602,15 +628,9 @@ def reproduce(
 ) -> Reproduction:  # `InputError` for what can't be read, and a folder in use
     "Run again what can be run here, and compare number by number"
     source = _source(source)
-    require(
-        not is_by_rubric(source.results),
-        f"{source.name}: results by a rubric can't be reproduced; give results by a "
-        "policy",
-    )
+    _check_source(source)
     if output_dir is not None:
-        output_dir = output_folder(output_dir)
-        used = output_dir.exists() and any(output_dir.iterdir())
-        require(not used, f"{output_dir}: is not empty; choose a new folder")
+        output_dir = _new_folder(output_dir)
     made, kept = Reproduction(source.name, sha256=source.sha256), _open_store(store)
     labels = [result.name for result in source.results]
     runs = zip(labels, source.results, source.manifests, strict=True)
@@ -618,13 +638,12 @@ def reproduce(
         label = label if labels.count(label) == 1 else f"{number} {label}"
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(output_dir or scratch) / f"{number}-{file_name(result.name)}"
-            how = {"folder": folder, "progress": progress}
             if ask:
+                how = {"folder": folder, "progress": progress}
                 model = _model_here(result.config, manifest, source.folder)
                 made.numbers += _responses(label, result, model, **how)
             else:
-                told = {"state": NOT, "why": "not asked again, as was wished"}
-                made.numbers.append(Number(f"{label}: responses", "all", **told))
+                made.numbers.append(_not_asked(label))
         copies = source.copies[number - 1] if source.copies else {}
         made.numbers += _scenarios(label, result, copies)
         made.numbers += _audit(label, result, source.cards[number - 1 :][:1])

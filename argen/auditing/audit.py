@@ -342,6 +342,13 @@ def _quick_choice(probes, names):
     return probes[:1]
 
 
+def _chosen(probes, names, per_class, quick):
+    "The probes to ask about"
+    if per_class is not None:
+        probes = _of_each_class(probes, per_class)
+    return _quick_choice(probes, names) if quick else probes
+
+
 # %% ../../nbs/auditing/02_audit.ipynb #1f7e5f14
 def audit(
     # 'offline', 'openai', 'gemini', 'openai:MODEL', 'gemini:MODEL', or a callable
@@ -362,9 +369,7 @@ def audit(
     judge = make_judge(judge, **settings)
     about, probes = _named_probes(probes)
     names = _names(properties, quick)
-    chosen = probes if per_class is None else _of_each_class(probes, per_class)
-    if quick:
-        chosen = _quick_choice(chosen, names)
+    chosen = _chosen(probes, names, per_class, quick)
     asked = list(checks(chosen, names))
     passes = _passes(asked)
     if confirm and not confirm(_plan(judge, passes)):

@@ -357,6 +357,7 @@ def _dated(arguments, name):
     return Path("runs") / f"{name}-{datetime.now(UTC):%Y%m%d_%H%M%S}"
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #51bcb969
 def _check_outputs(arguments):
     "`InputError` for a place that can't be written to, before any work"
     from argen.files import output_file, output_folder
@@ -537,8 +538,9 @@ def _add_process_options(parser):
         parser,
         "labels",
         process,
-        [*_PROCESS, "drop_duplicates", "relabel", "resume"],
+        [*_PROCESS, "parquet", "drop_duplicates", "relabel", "resume"],
         evaluator={"help": f"who labels: {labelers}, openai:MODEL, gemini:MODEL"},
+        parquet={"help": "write FILE-hashprompt.parquet, too"},
         drop_duplicates={"help": "set aside rows whose prompt came before"},
         relabel={"help": "give labels that a file already has again"},
         resume={
@@ -553,7 +555,8 @@ def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
 
-    names = [*_PROCESS, "drop_duplicates", "relabel", "resume", "dry_run", *_COLUMNS]
+    own = ["parquet", "drop_duplicates", "relabel", "resume", "dry_run"]
+    names = [*_PROCESS, *own, *_COLUMNS]
     given = _given(arguments, names)
     processed = process(arguments.files, progress=progress, **given)
     if "dry_run" in given:
@@ -582,57 +585,65 @@ _TRAIN = [
 ]
 
 # %% ../../nbs/command_line/01_commands.ipynb #6b6950bf
+_OPTIMIZATION = {
+    "learning_rate": "of AdamW, at its height",
+    "lr_scheduler_type": "constant, constant_with_warmup, linear, cosine,"
+    " cosine_with_min_lr, polynomial, or reduce_lr_on_plateau (needs"
+    " --eval-scenarios)",
+    "lr_plateau_factor": "multiplies the learning rate on a plateau",
+    "lr_plateau_patience": "evaluations without a rise before that",
+    "warmup_steps": "steps in which the learning rate rises; below 1: their share",
+    "num_train_epochs": "times that training goes over all scenarios",
+    "max_steps": "updates; 1 or more replaces --num-train-epochs",
+    "per_device_train_batch_size": "responses in one pass of one process",
+    "per_device_eval_batch_size": "the same, in an evaluation",
+    "gradient_accumulation_steps": "passes in one update",
+    "gradient_checkpointing": "true or false; true saves memory and takes longer",
+    "mixed_precision": "bf16, fp16, no, or auto (what the device does well)",
+    "seed": "of data order and sampling",
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #48898cb0
+_REWARDS_AND_LOSS = {
+    "num_generations": "responses to one scenario, which are compared with each other",
+    "num_iterations": "updates on one generation of responses",
+    "temperature": "of the sampling while training",
+    "max_completion_length": "tokens of a response, at most",
+    "loss_type": "how tokens are averaged: bnpo (over the batch), grpo (by"
+    " response), dr_grpo (over a fixed length), dapo, cispo, sapo, luspo, vespo"
+    " (see TRL)",
+    "importance_sampling_level": "whose ratio to the generating model is clipped:"
+    " token, or sequence (GSPO); with --num-iterations above 1",
+    "epsilon_high": "how far a ratio may rise above 1 (0.2 if not given; DAPO takes"
+    " 0.28); with --loss-type cispo the cap itself (5)",
+    "mask_truncated_completions": "learn nothing from responses that were cut off",
+    "multi_objective_aggregation": "of --use-separate-rewards: sum_then_normalize,"
+    " or normalize_then_sum, so that each counts alike (GDPO)",
+    "chat_template_kwargs": "settings of the chat template, as JSON such as"
+    """ '{"enable_thinking": false}'""",
+    "scale_rewards": "divide advantages by the rewards' standard deviation: group,"
+    " batch, or none",
+    "ablation_mode": "reward_only (no policy factors), policy_only (factors only)",
+    "max_missing_share": "stop, with a checkpoint, when a larger share of verdicts"
+    " is missing",
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #7f66dcfd
+_KL_PENALTY = {
+    "beta": "weight of the KL divergence from the base model; 0 leaves it out, and"
+    " saves a pass",
+    "beta_schedule": "how beta goes from --kl-beta-start to --kl-beta-end:"
+    " constant, linear or cosine",
+    "kl_beta_start": "beta at the first step",
+    "kl_beta_end": "beta at the last step",
+    "target_kl": "adapt beta so that the KL divergence stays near this",
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #8e498624
 _GRPO = {
-    "optimization": {
-        "learning_rate": "of AdamW, at its height",
-        "lr_scheduler_type": "constant, constant_with_warmup, linear, cosine,"
-        " cosine_with_min_lr, polynomial, or reduce_lr_on_plateau (needs"
-        " --eval-scenarios)",
-        "lr_plateau_factor": "multiplies the learning rate on a plateau",
-        "lr_plateau_patience": "evaluations without a rise before that",
-        "warmup_steps": "steps in which the learning rate rises; below 1: their share",
-        "num_train_epochs": "times that training goes over all scenarios",
-        "max_steps": "updates; 1 or more replaces --num-train-epochs",
-        "per_device_train_batch_size": "responses in one pass of one process",
-        "per_device_eval_batch_size": "the same, in an evaluation",
-        "gradient_accumulation_steps": "passes in one update",
-        "gradient_checkpointing": "true or false; true saves memory and takes longer",
-        "mixed_precision": "bf16, fp16, no, or auto (what the device does well)",
-        "seed": "of data order and sampling",
-    },
-    "rewards and loss": {
-        "num_generations": "responses to one scenario, which are compared with each"
-        " other",
-        "num_iterations": "updates on one generation of responses",
-        "temperature": "of the sampling while training",
-        "max_completion_length": "tokens of a response, at most",
-        "loss_type": "how tokens are averaged: bnpo (over the batch), grpo (by"
-        " response), dr_grpo (over a fixed length), dapo, cispo, sapo, luspo, vespo"
-        " (see TRL)",
-        "importance_sampling_level": "whose ratio to the generating model is clipped:"
-        " token, or sequence (GSPO); with --num-iterations above 1",
-        "epsilon_high": "how far a ratio may rise above 1 (0.2 if not given; DAPO takes"
-        " 0.28); with --loss-type cispo the cap itself (5)",
-        "mask_truncated_completions": "learn nothing from responses that were cut off",
-        "multi_objective_aggregation": "of --use-separate-rewards: sum_then_normalize,"
-        " or normalize_then_sum, so that each counts alike (GDPO)",
-        "chat_template_kwargs": "settings of the chat template, as JSON such as"
-        """ '{"enable_thinking": false}'""",
-        "scale_rewards": "divide advantages by the rewards' standard deviation: group,"
-        " batch, or none",
-        "ablation_mode": "reward_only (no policy factors), policy_only (factors only)",
-        "max_missing_share": "stop, with a checkpoint, when a larger share of verdicts"
-        " is missing",
-    },
-    "KL penalty": {
-        "beta": "weight of the KL divergence from the base model; 0 leaves it out, and"
-        " saves a pass",
-        "beta_schedule": "how beta goes from --kl-beta-start to --kl-beta-end:"
-        " constant, linear or cosine",
-        "kl_beta_start": "beta at the first step",
-        "kl_beta_end": "beta at the last step",
-        "target_kl": "adapt beta so that the KL divergence stays near this",
-    },
+    "optimization": _OPTIMIZATION,
+    "rewards and loss": _REWARDS_AND_LOSS,
+    "KL penalty": _KL_PENALTY,
     "LoRA": {
         "lora_r": "rank of the adapter; 0 trains all weights",
         "lora_alpha": "scale of the adapter",
@@ -1158,11 +1169,10 @@ def _add_compared(parser):
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #59531669
-def _add_compare_options(parser):
-    "Options of `argen compare`"
+def _add_compared_with(parser):
+    "Options of what models are held against, and where the report goes"
     from argen.comparison.launch import compare_models
 
-    _add_compared(parser)
     add_options(
         parser,
         "",
@@ -1192,16 +1202,25 @@ def _add_compare_options(parser):
         action="store_true",
         help="write rows.csv beside rows.parquet for more than 20,000 rows too",
     )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #3cb998a7
+_COMPARED_ENGINES = {
+    "choices": ["local", "vllm", "ray"],
+    "help": "what runs the models that run here: local (transformers, in"
+    " processes on this machine), vllm (vLLM in such processes), or ray"
+    " (transformers, as tasks on a Ray cluster)",
+}
+
+
+def _add_compare_options(parser):
+    "Options of `argen compare`"
+    from argen.comparison.launch import compare_models
+
+    _add_compared(parser)
+    _add_compared_with(parser)
     _add_column_options(parser)
-    _add_response_options(
-        parser,
-        {
-            "choices": ["local", "vllm", "ray"],
-            "help": "what runs the models that run here: local (transformers, in"
-            " processes on this machine), vllm (vLLM in such processes), or ray"
-            " (transformers, as tasks on a Ray cluster)",
-        },
-    )
+    _add_response_options(parser, _COMPARED_ENGINES)
     add_options(
         parser,
         "models side by side",
@@ -1307,10 +1326,8 @@ _AUDIT = ["properties", "quick", "per_class", "output_dir"]
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #9c8f5938
-def _add_audit_options(parser):
-    "Options of `argen audit`"
-    from argen.auditing.audit import audit
-
+def _add_auditee(parser):
+    "The judge or the labeler to audit"
     parser.add_argument(
         "auditee",
         metavar="JUDGE",
@@ -1324,6 +1341,14 @@ def _add_audit_options(parser):
         help="audit a labeler of tier and scope instead of a judge: offline, openai,"
         " gemini, openai:MODEL or gemini:MODEL",
     )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #f3174cdb
+def _add_audit_options(parser):
+    "Options of `argen audit`"
+    from argen.auditing.audit import audit
+
+    _add_auditee(parser)
     add_options(
         parser,
         "what to ask",
@@ -1345,15 +1370,7 @@ def _add_audit_options(parser):
             " runs/ with date and time"
         },
     )
-    group = parser.add_argument_group("what to require")
-    group.add_argument(
-        "--require",
-        action="append",
-        type=_requirement,
-        metavar="NAME=RATE",
-        help="exit with 1 unless the lower bound of a property's rate reaches this,"
-        " such as danger=.95; may be repeated",
-    )
+    _add_requirements(parser)
     _add_model_judge_options(parser)
 
 
@@ -1369,6 +1386,19 @@ def _requirement(text):
         message = f"{text!r} is not NAME=RATE with a rate from 0 to 1"
         raise argparse.ArgumentTypeError(message)
     return name, least
+
+
+def _add_requirements(parser):
+    "Options of what an audit must reach"
+    group = parser.add_argument_group("what to require")
+    group.add_argument(
+        "--require",
+        action="append",
+        type=_requirement,
+        metavar="NAME=RATE",
+        help="exit with 1 unless the lower bound of a property's rate reaches this,"
+        " such as danger=.95; may be repeated",
+    )
 
 
 def _announce(plan):
@@ -2152,6 +2182,10 @@ COMMANDS = {
         replaces="evaluate_multiple_models.py",
         help="many models, or finished results, to one report",
     ),
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #f223932c
+COMMANDS |= {
     "audit": Command(
         _add_audit_options,
         _audit,
@@ -2182,6 +2216,10 @@ COMMANDS = {
         _label_import,
         help="read people's labels, with their agreement",
     ),
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #956eeb1b
+COMMANDS |= {
     "plan": Command(
         _add_plan_options,
         _plan,
@@ -2207,6 +2245,10 @@ COMMANDS = {
         _gate,
         help="pass, fail or can't tell, for a job that must stop a worse model",
     ),
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #4fbe917f
+COMMANDS |= {
     "import healthbench": Command(
         *_importing("healthbench"),
         help="a file of HealthBench, as scenarios with criteria",
@@ -2232,13 +2274,11 @@ COMMANDS = {
 }
 
 # %% ../../nbs/command_line/01_commands.ipynb #e700be7c
-_EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
 _OF_RESULTS = ["to", "organization"]
 
 
-def _add_export_options(parser):
-    "Options of `argen export`"
-    from argen.publishing.export import DTYPES, export_model
+def _add_exported(parser):
+    "What is taken out, and for which tool"
     from argen.publishing.results import TARGETS, export_result
 
     _add_input(
@@ -2261,6 +2301,17 @@ def _add_export_options(parser):
         },
         organization={"metavar": "NAME"},
     )
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #35b89855
+_EXPORT = ["output_dir", "adapter", "dtype", "results", "dataset", "system_prompt"]
+
+
+def _add_export_options(parser):
+    "Options of `argen export`"
+    from argen.publishing.export import DTYPES, export_model
+
+    _add_exported(parser)
     add_options(
         parser,
         "what to write",
@@ -2309,6 +2360,22 @@ def _export_result(arguments):
     return Result(text)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #485b41d7
+def _add_kept(parser):
+    "Where a conversation goes"
+    group = parser.add_argument_group("what is kept")
+    group.add_argument(
+        "--output",
+        metavar="FILE.jsonl",
+        help="where the conversation goes, as scenarios; by default a file in runs/",
+    )
+    group.add_argument(
+        "--no-save",
+        action="store_true",
+        help="keep nothing on disk",
+    )
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #10caa604
 _CHAT = ["system_prompt", "temperature", "max_tokens"]
 
@@ -2330,20 +2397,12 @@ def _add_chat_options(parser):
             " trained with, else ENHANCED"
         },
     )
-    group = parser.add_argument_group("what is kept")
-    group.add_argument(
-        "--output",
-        metavar="FILE.jsonl",
-        help="where the conversation goes, as scenarios; by default a file in runs/",
-    )
-    group.add_argument(
-        "--no-save",
-        action="store_true",
-        help="keep nothing on disk",
-    )
+    _add_kept(parser)
     group = parser.add_argument_group("judge")
     group.add_argument(
+        "--evaluator",
         "--judge",
+        dest="judge",
         nargs="?",
         const="offline",
         metavar="NAME",
@@ -2500,6 +2559,10 @@ COMMANDS |= {
         _cancel_batch,
         help="stop a batch",
     ),
+}
+
+# %% ../../nbs/command_line/01_commands.ipynb #b1f3416d
+COMMANDS |= {
     "doctor": Command(
         _add_no_options,
         _doctor,

@@ -222,10 +222,6 @@ def check(
 
 
 # %% ../../nbs/command_line/00_options.ipynb #4a5def0b
-_FEW = 6  # Choices that a message lists beside the nearest one
-_LONGEST = 800  # Characters of a message
-
-
 @patch
 def suggestion(
     self: Parser,
@@ -241,6 +237,11 @@ def suggestion(
     names = {flag.strip("-"): flag for flag in self._option_string_actions}
     near = difflib.get_close_matches(name.replace("_", "-"), names, n=1)
     return f"; did you mean {names[near[0]]}?" if near else ""
+
+
+# %% ../../nbs/command_line/00_options.ipynb #5ba77d5e
+_FEW = 6  # Choices that a message lists beside the nearest one
+_LONGEST = 800  # Characters of a message
 
 
 def _choice_meant(message):

@@ -136,7 +136,7 @@ _FORMULAS = (
 
 def _formulas(results) -> Iterator[str]:
     "Do some results record the referral factor, and others not?"
-    if len({"ahimsa_penalty_factor" in result.frame for result in results}) > 1:
+    if len({"ahimsa_penalty_factor" in result.table.names for result in results}) > 1:
         yield _FORMULAS
 
 
@@ -152,7 +152,7 @@ def _conflicting_labels(n_conflicts) -> Iterator[str]:
 
 def _repeated_prompts(results) -> Iterator[str]:
     "Were prompts answered several times?"
-    if any(result.frame.prompt_hash.duplicated().any() for result in results):
+    if any(result.column("prompt_hash").duplicated().any() for result in results):
         yield (
             "Some prompts have several responses: they count as one scenario, in "
             "means, rates, differences and their intervals"
@@ -174,7 +174,7 @@ def _unscored(result) -> Iterator[str]:
     n = result.n_failed + result.n_unjudged
     if n:
         yield (
-            f"{result.name}: {n} of {len(result.frame)} rows have no combined score "
+            f"{result.name}: {n} of {len(result.table)} rows have no combined score "
             f"({result.n_failed} responses failed, {result.n_unjudged} not judged); "
             "its mean leaves them out"
         )
@@ -203,10 +203,13 @@ class _Endings(NamedTuple):
 
 def _endings(result):
     "How its responses end"
-    text = result.column("response").dropna().astype(str).str.rstrip()
-    text = text[text != ""]
-    n_open = int(text.str.contains(r"[\w,;]$").sum())
-    return _Endings(result.name, n_open, len(text))
+    n_open = n = 0
+    for block in result.table.blocks(["response"]):
+        text = block.response.dropna().astype(str).str.rstrip()
+        text = text[text != ""]
+        n_open += int(text.str.contains(r"[\w,;]$").sum())
+        n += len(text)
+    return _Endings(result.name, n_open, n)
 
 
 # %% ../../nbs/comparison/02_caveats.ipynb #aeb2982d
@@ -216,7 +219,7 @@ _MOST = 6  # Results that one line lists
 def _open_endings(results) -> Iterator[str]:
     "Responses that seem to be cut off, where the files don't say how they ended"
     silent = [result for result in results if result.n_truncated is None]
-    found = [_endings(result) for result in silent if "response" in result.frame]
+    found = [_endings(result) for result in silent if "response" in result.table.names]
     if not any(endings.share > 0.1 for endings in found):
         return
     found.sort(key=lambda endings: -endings.share)

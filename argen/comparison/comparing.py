@@ -14,6 +14,12 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
+from argen.comparison.people import (
+    GivenLabels,
+    People,
+    people_labels,
+    read_labels,
+)
 from argen.comparison.results import (
     Result,
     _labels,
@@ -42,7 +48,6 @@ from ..statistics.intervals import RESAMPLES, Resampling, shared_draws
 from ..statistics.repeats import BestOfMany, Repeated, best_of_many, repeated
 from .caveats import _warnings
 from .measures import _baselines, _find, _measure_all
-from .people import People, people_labels, read_labels
 from .rubrics import RubricComparison, compare_rubrics, is_by_rubric
 
 
@@ -165,8 +170,7 @@ def _rank_by_judge(results, resampling):
     rows = {judge: {} for judge in by_judge}
     for judge, models in by_judge.items():
         for model in [model for model in models if model in shared]:
-            frame = models[model].frame
-            kept = frame[[name for name in wanted if name in frame]]
+            kept = models[model].table.frame(wanted)
             rows[judge][model_label(model)] = kept.to_dict("records")
     return judge_rankings(rows, **asdict(resampling))
 
@@ -222,6 +226,76 @@ def _prepare(results, policy, by):
     return shared, labels
 
 
+# %% ../../nbs/comparison/04_comparison.ipynb #4884254e
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    "How results that have scores by a policy are compared"
+
+    base: Result  # What the others are compared with
+    resampling: Resampling
+    policy: Policy | None  # By which all are scored again; `None`: they aren't
+    by: str | None  # Column that the scores are grouped by
+    labels: GivenLabels | None  # By people
+    seeds: Mapping[str, Sequence]  # Recipe → its runs
+    plan: str | Path | StudyPlan | None
+
+    def settings(self) -> dict:
+        "As the comparison records it"
+        settings = asdict(self.resampling)
+        if self.policy:
+            settings |= {"policy": self.policy.name, "policy_hash": self.policy.hash}
+            settings |= policy_record(self.policy)
+        if self.by is not None:
+            settings["by"] = self.by
+        return settings
+
+
+def _people(results, parts, baselines, known, asked) -> People | None:
+    "What people's labels say; `None` without any"
+    if asked.labels is None:
+        return None
+    return people_labels(
+        results,
+        {name: part.scores for name, part in parts.items()},
+        baselines,
+        asked.labels,
+        known=known,
+        policy=asked.policy,
+        level=asked.resampling.level,
+    )
+
+
+# %% ../../nbs/comparison/04_comparison.ipynb #dd7f36b7
+def _compared(results, asked, failed) -> Comparison:
+    "Results on the prompts they share, ranked"
+    complete = list(map(replace, results))  # Before rows are left out
+    base, policy, resampling = asked.base, asked.policy, asked.resampling
+    shared, known = _prepare(results, policy, asked.by)
+    baselines = _baselines(results, base)
+    with shared_draws():
+        parts = _measure_all(results, baselines, resampling, known)
+        combined = {n: part.scores.means["combined"] for n, part in parts.items()}
+        best = _best(combined, baselines, base, resampling)
+    people = _people(results, parts, baselines, known, asked)
+    rescored = policy is not None
+    n_outside = {result.name: result.n_outside for result in results}
+    kept = {"base": base, "policy": policy, "n_outside": n_outside}
+    plan = asked.plan and check_plan(asked.plan, complete, resampling, **kept)
+    return Comparison(
+        results=_ranked(results, base, baselines),
+        baseline=base.name,
+        n_prompts=len(shared),
+        warnings=list(_warnings(results, rescored, known.n_conflicts, best)),
+        failed=failed,
+        settings=asked.settings(),
+        best=best,
+        judges=_rank_by_judge(results, resampling),
+        repeated=_recipes(results, combined, base, asked.seeds, resampling),
+        people=people,
+        preregistration=plan,
+    )
+
+
 # %% ../../nbs/comparison/04_comparison.ipynb #14cf1469
 def compare(
     results: Iterable,  # `Evaluation`s, dicts with their JSON keys, or paths of files
@@ -249,51 +323,20 @@ def compare(
         policy = as_policy(policy)
     given = None if labels is None else read_labels(labels, label_plan)
     results = _read_all(results)
+    resampling = Resampling(level, n_resamples, seed)
     if is_by_rubric(results):
         _refuse_unused(policy=policy, labels=labels, seeds=seeds, failed=failed)
-        return compare_rubrics(results, baseline, Resampling(level, n_resamples, seed))
-    base = _find(results, baseline)
-    complete = list(map(replace, results))  # Before rows are left out
-    shared, known = _prepare(results, policy, by)
-    resampling = Resampling(level, n_resamples, seed)
-    settings = asdict(resampling)
-    if policy:
-        settings |= {"policy": policy.name, "policy_hash": policy.hash}
-        settings |= policy_record(policy)
-    if by is not None:
-        settings["by"] = by
-    baselines = _baselines(results, base)
-    with shared_draws():
-        parts = _measure_all(results, baselines, resampling, known)
-        combined = {n: part.scores.means["combined"] for n, part in parts.items()}
-        best = _best(combined, baselines, base, resampling)
-    people = None
-    if given is not None:
-        people = people_labels(
-            results,
-            {name: part.scores for name, part in parts.items()},
-            baselines,
-            given,
-            known=known,
-            policy=policy,
-            level=level,
-        )
-    rescored = policy is not None
-    n_outside = {result.name: result.n_outside for result in results}
-    kept = {"base": base, "policy": policy, "n_outside": n_outside}
-    return Comparison(
-        results=_ranked(results, base, baselines),
-        baseline=base.name,
-        n_prompts=len(shared),
-        warnings=list(_warnings(results, rescored, known.n_conflicts, best)),
-        failed=dict(failed or {}),
-        settings=settings,
-        best=best,
-        judges=_rank_by_judge(results, resampling),
-        repeated=_recipes(results, combined, base, seeds or {}, resampling),
-        people=people,
-        preregistration=plan and check_plan(plan, complete, resampling, **kept),
+        return compare_rubrics(results, baseline, resampling)
+    asked = _Asked(
+        base=_find(results, baseline),
+        resampling=resampling,
+        policy=policy,
+        by=by,
+        labels=given,
+        seeds=seeds or {},
+        plan=plan,
     )
+    return _compared(results, asked, dict(failed or {}))
 
 
 # %% ../../nbs/comparison/04_comparison.ipynb #37f42d94

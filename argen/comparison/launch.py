@@ -799,6 +799,21 @@ def _batch_warning(result):
     )
 
 
+# %% ../../nbs/comparison/11_launch.ipynb #6a4ef670
+@patch
+def comparison(self: _Launch, baseline, by, csv) -> Comparison:
+    "Evaluate all models, compare them, and write the report where a folder is given"
+    kept = self.folder
+    with ExitStack() as stack:
+        stack.enter_context(hold(kept, "argen compare"))
+        if not kept:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found = _compared(self.run(), baseline, by)
+        if kept:
+            found.report(kept, csv)
+    return found
+
+
 # %% ../../nbs/comparison/11_launch.ipynb #dry00301
 @patch
 def estimate(self: _Launch) -> Estimate:
@@ -900,11 +915,4 @@ def compare_models(
     )
     if dry_run:
         return launch.estimate()
-    with ExitStack() as stack:
-        stack.enter_context(hold(output_dir, "argen compare"))
-        if not output_dir:
-            launch.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        comparison = _compared(launch.run(), wanted, by)
-        if output_dir:
-            comparison.report(output_dir, csv)
-    return comparison
+    return launch.comparison(wanted, by, csv)

@@ -37,28 +37,47 @@ def _n_words(response):
     return None
 
 
+def _words(result):
+    "Words of each response, some at a time"
+    import numpy as np
+
+    if "response" not in result.table.names:
+        return np.full(len(result.table), np.nan)
+    blocks = result.table.blocks(["response"])
+    parts = [block.response.map(_n_words).to_numpy(float) for block in blocks]
+    return np.concatenate(parts) if parts else np.array([])
+
+
 def _lengths(result):
     "Words, tokens and cut off or not, by row"
     ends = result.column("finish_reason")
     return {
-        "words": result.column("response").map(_n_words).astype(float),
-        "tokens": result.column("completion_tokens"),
-        "cut": (ends == "length").astype(float).where(ends.notna()),
+        "words": _words(result),
+        "tokens": result.column("completion_tokens").to_numpy(),
+        "cut": (ends == "length").astype(float).where(ends.notna()).to_numpy(),
     }
 
 
 # %% ../../nbs/comparison/03_measures.ipynb #83f8d590
-def _measure(result):
+def _arrays(result, columns):
+    "Columns of a result as arrays, under other names"
+    return {name: result.column(key).to_numpy() for name, key in columns.items()}
+
+
+def _prompts(result, held):
+    "Hashes of its prompts by row, each of which is held once"
+    return [held.setdefault(hash, hash) for hash in result.column("prompt_hash")]
+
+
+def _measure(result, prompts):
     "What is measured of a result; `InputError` for a score that isn't one"
-    prompts = result.frame.prompt_hash
 
     def by_scenario(columns):
         "Means over the epochs of each scenario"
-        arrays = {name: column.to_numpy() for name, column in columns.items()}
-        return scenario_scores(arrays, prompts)
+        return scenario_scores(columns, prompts)
 
-    scores = {name: result.column(f"{name}_score") for name in SCORES}
-    violations = {name: result.column(f"{name}_violation") for name in PRINCIPLES}
+    scores = _arrays(result, {name: f"{name}_score" for name in SCORES})
+    violations = _arrays(result, {name: f"{name}_violation" for name in PRINCIPLES})
     try:
         return _Measured(
             scores=by_scenario(scores),
@@ -80,7 +99,7 @@ def _estimates(scores, resampling):
 
 def _violation_rates(result, level):
     "Principle → rate; `InputError` for a flag that isn't one"
-    prompts = result.frame.prompt_hash
+    prompts = result.column("prompt_hash")
     groups = prompts if prompts.duplicated().any() else None
     try:
         return {
@@ -94,15 +113,15 @@ def _violation_rates(result, level):
 # %% ../../nbs/comparison/03_measures.ipynb #801b12aa
 def _measure_worst(result, resampling):
     "Fill in the worst of `k` responses, where each scenario has several"
-    prompts = result.frame.prompt_hash
+    prompts = result.column("prompt_hash")
     fewest = int(prompts.value_counts().min())
     if fewest < 2:
         return
     result.k = fewest
     for name in SCORES:
         column = f"{name}_score"
-        if column in result.frame:
-            scores = result.frame[column]
+        if column in result.table.names:
+            scores = result.column(column)
             result.worst[name] = worst_at_k(scores, prompts, fewest, resampling)
 
 
@@ -243,7 +262,11 @@ def _measure_groups(results, parts, baselines, resampling, labels):
 # %% ../../nbs/comparison/03_measures.ipynb #7cbb4c8b
 def _measure_all(results, baselines, resampling, labels):
     "Fill in all results; returns them by scenario, by name"
-    parts = {result.name: _measure(result) for result in results}
+    held = dict(zip(labels.tier, labels.tier))
+    parts = {}
+    for result in results:
+        parts[result.name] = _measure(result, _prompts(result, held))
+    del held
     _measure_alone(results, parts, resampling)
     if baselines:
         _measure_differences(results, parts, baselines, resampling)

@@ -147,7 +147,7 @@ def _seen_hash(prompt, response):
 def _judged_rows(result, prompts):
     "Hash of what people see → number of the row that it is, for some prompts"
     columns = result.column("prompt"), result.column("response")
-    is_wanted = result.frame.prompt_hash.isin(prompts)
+    is_wanted = result.column("prompt_hash").isin(prompts)
     places = {}
     for place, (wanted, *texts) in enumerate(zip(is_wanted, *columns)):
         if wanted and not any(map(is_missing, texts)):
@@ -202,7 +202,7 @@ def _strata(first, second, known):
     answered = []
     for result in (first, second):
         failed = result.column("error").notna()
-        answered.append(set(result.frame.prompt_hash[~failed]))
+        answered.append(set(result.column("prompt_hash")[~failed]))
     prompts = sorted(answered[0] & answered[1])
     strata = [known.tier.get(prompt, "unlabeled") for prompt in prompts]
     return pd.Series(strata, prompts, dtype=object)

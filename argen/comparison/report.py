@@ -134,9 +134,14 @@ def _draw_violations(comparison):
 
 # %% ../../nbs/comparison/10_report.ipynb #b5cfcd43
 def _frames(comparison):
-    "Rows of the first nine models"
-    shown = _first(comparison.results, comparison.baseline, 9)
-    return {result.name: result.frame for result in shown}
+    "Short columns of the first nine models, with responses whose tokens nobody counted"
+    frames = {}
+    for result in _first(comparison.results, comparison.baseline, 9):
+        names = list(result.table.short)
+        if not result.column("completion_tokens").notna().all():
+            names = list(dict.fromkeys([*names, "response"]))
+        frames[result.name] = result.table.frame(names)
+    return frames
 
 
 def _is_labelled(result):

@@ -9,12 +9,16 @@ __all__ = []
 
 # %% ../../nbs/comparison/01_results.ipynb #86d0e38f
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
-from ..errors import InputError
+from fastcore.basics import patch
+
+from ..errors import InputError, require
 from ..evaluation.frames import column_values
+from ..evaluation.responses import UNFIT, stream_result
 from ..evaluation.results import as_evaluation
 from ..models.names import model_label
 from ..policy import score
@@ -24,6 +28,7 @@ from ..statistics.intervals import Estimate
 from ..statistics.rates import PairedViolations
 from ..statistics.robustness import Adjusted, Bounds
 from ..statistics.scores import row_hash
+from .frames import RowGatherer, Rows
 
 
 # %% ../../nbs/comparison/01_results.ipynb #815ea105
@@ -66,7 +71,7 @@ class Result(_OfModel):
 
     name: str  # How the comparison calls it
     config: dict = field(repr=False)  # How it was evaluated
-    frame: object = field(repr=False, compare=False)  # pandas, its rows in use
+    table: Rows = field(repr=False, compare=False)  # Its rows in use
     n_outside: int = 0  # Rows left out: not all results have their prompt
     n_failed: int = 0  # Rows without a response
     n_unjudged: int = 0  # Rows with a response and no combined score
@@ -91,39 +96,76 @@ class Result(_OfModel):
     source: Path | None = field(default=None, repr=False, compare=False)
 
     @property
-    def rows(self) -> list[dict]:
-        "Its rows as dicts"
-        values = self.frame.astype(object)
-        return values.where(values.notna(), None).to_dict("records")
+    def frame(self):
+        "Its rows as a pandas frame, made anew each time"
+        return self.table.frame()
+
+    @frame.setter
+    def frame(self, frame):
+        self.table = Rows(frame, list(frame))
 
     @property
-    def n_truncated(self) -> int | None:  # `None` where the file doesn't record it
-        "Responses cut off by the token limit"
-        ends = self.column("finish_reason")
-        return int((ends == "length").sum()) if ends.notna().any() else None
+    def rows(self) -> list[dict]:
+        "Its rows as dicts"
+        return _as_dicts(self.frame)
 
     def column(self, name: str):  # pandas Series, all missing if no row has the field
         "One field of its rows"
-        return self.frame.reindex(columns=[name])[name]
+        return self.table.column(name)
+
+
+def _as_dicts(frame) -> list[dict]:
+    "Rows of a frame, `None` where a value is missing"
+    values = frame.astype(object)
+    return values.where(values.notna(), None).to_dict("records")
+
+
+# %% ../../nbs/comparison/01_results.ipynb #b5e07c31
+@patch(as_prop=True)
+def n_truncated(self: Result) -> int | None:  # `None` where the file doesn't record it
+    "Responses cut off by the token limit"
+    ends = self.column("finish_reason")
+    return int((ends == "length").sum()) if ends.notna().any() else None
 
 
 # %% ../../nbs/comparison/01_results.ipynb #7576581c
-def _frame(rows, where):
-    "Rows as a frame, each with its prompt's hash"
+def _prompt_hash(row, place):
+    "What a row is matched by; `InputError` for a row without"
+    if not isinstance(row, Mapping):
+        kind = type(row).__name__
+        raise InputError(f"{place}: a row must be a JSON object, not {kind}")
+    try:
+        return row_hash(row)
+    except ValueError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _as_rows(rows, where):
+    "Rows that are in memory, each with its prompt's hash"
     import pandas as pd
 
-    hashes = []
-    for number, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            kind = type(row).__name__
-            raise InputError(
-                f"{where}: row {number}: a row must be a JSON object, not {kind}"
-            )
-        try:
-            hashes.append(row_hash(row))
-        except ValueError as error:
-            raise InputError(f"{where}: row {number}: {error}") from None
-    return pd.DataFrame(list(rows)).assign(prompt_hash=hashes)
+    places = (f"{where}: row {number}" for number in range(len(rows)))
+    hashes = list(map(_prompt_hash, rows, places))
+    frame = pd.DataFrame(list(rows)).assign(prompt_hash=hashes)
+    return Rows(frame, list(frame))
+
+
+# %% ../../nbs/comparison/01_results.ipynb #46e41d2e
+def _gathered(path):
+    "Settings, summary and rows of a file; raises one of `UNFIT`"
+    gatherer = RowGatherer()
+    data = stream_result(path, lambda row: gatherer.add(row, _prompt_hash(row, path)))
+    return data["evaluation_config"], data["summary_metrics"], gatherer.rows()
+
+
+def _contents(item, where):
+    "Settings, summary and rows of a result"
+    if isinstance(item, (str, Path)):
+        with suppress(*UNFIT):
+            return _gathered(item)
+    found = as_evaluation(item, where)
+    require(found.rows, f"{where}: no rows in `individual_results`; nothing to compare")
+    return found.config, found.summary, _as_rows(found.rows, where)
 
 
 # %% ../../nbs/comparison/01_results.ipynb #eb79617b
@@ -133,28 +175,23 @@ def read_result(
     "One finished evaluation, with all its rows"
     source = Path(item) if isinstance(item, (str, Path)) else None
     where = str(item) if source else "result"
-    found = as_evaluation(item, where)
-    if not found.rows:
-        raise InputError(
-            f"{where}: no rows in `individual_results`; nothing to compare"
-        )
+    config, summary, rows = _contents(item, where)
     return Result(
-        name=model_label(found.config.get("model_name") or Path(where).stem),
-        config=dict(found.config),
-        frame=_frame(found.rows, where),
-        judge_usage=found.summary.get("judge_usage"),
+        name=model_label(config.get("model_name") or Path(where).stem),
+        config=dict(config),
+        table=rows,
+        judge_usage=summary.get("judge_usage"),
         source=source,
     )
 
 
 # %% ../../nbs/comparison/01_results.ipynb #cba8be9f
-def _column_digest(values, block=10_000):
-    "One number for the content of a column, as text"
+def _column_digest(parts):
+    "One number for the content of a column, as text, from its parts"
     from pandas.util import hash_pandas_object
 
     total = 0
-    for start in range(0, len(values), block):
-        part = values.iloc[start : start + block]
+    for part in parts:
         text = part.astype(object).where(part.notna(), None).map(str)
         total += int(hash_pandas_object(text, index=False).sum())
     return str(total % 2**64)
@@ -163,8 +200,11 @@ def _column_digest(values, block=10_000):
 def _digest(result):
     "Six hex digits of a result's settings, responses and scores"
     names = ["prompt_hash", "response", *(f"{score}_score" for score in SCORES)]
-    present = [name for name in names if name in result.frame]
-    digests = [_column_digest(result.frame[name]) for name in present]
+    digests = []
+    for name in names:
+        if name in result.table.names:
+            parts = (block[name] for block in result.table.blocks([name]))
+            digests.append(_column_digest(parts))
     return content_hash([result.config, digests])[:6]
 
 
@@ -195,7 +235,7 @@ def _name_apart(results):
 # %% ../../nbs/comparison/01_results.ipynb #6cd7da62
 def _shared_prompts(results):
     "Hashes of the prompts that all results have; `InputError` where there are none"
-    prompts = {result.name: set(result.frame.prompt_hash) for result in results}
+    prompts = {result.name: set(result.column("prompt_hash")) for result in results}
     shared = set.intersection(*prompts.values())
     if shared:
         return shared
@@ -224,19 +264,21 @@ class _Labels:
 
 def _labels_of(results, name):
     "Prompt hash → the label that all agree on, and the prompts where they don't"
-    known = {}
-    for result in results:
-        pairs = result.frame.reindex(columns=["prompt_hash", name]).dropna()
-        for prompt, label in pairs.drop_duplicates().itertuples(index=False):
-            known.setdefault(prompt, set()).add(label)
-    conflicts = {prompt for prompt, labels in known.items() if len(labels) > 1}
-    agreed = {p: min(labels) for p, labels in known.items() if p not in conflicts}
-    return agreed, conflicts
+    import pandas as pd
+
+    columns = ["prompt_hash", name]
+    found = [result.table.short.reindex(columns=columns) for result in results]
+    pairs = pd.concat([each.dropna() for each in found]).drop_duplicates()
+    is_double = pairs.prompt_hash.duplicated(keep=False)
+    conflicts = set(pairs.prompt_hash[is_double])
+    agreed = pairs[~is_double]
+    return dict(zip(agreed.prompt_hash, agreed[name])), conflicts
 
 
 def _values_of(results, column):
     "Prompt hash → the value of a column of the user's own file"
-    rows = [row for result in results for row in result.rows]
+    short = [result.table.short for result in results]
+    rows = [row for frame in short for row in _as_dicts(frame)]
     pairs = zip(rows, column_values(rows, column))
     return {row["prompt_hash"]: value for row, value in pairs if value is not None}
 
@@ -245,27 +287,30 @@ def _labels(results, by=None):
     "Tier, scope and the values of a column, where one is given, of all prompts"
     tiers, tier_conflicts = _labels_of(results, "tier")
     scopes, scope_conflicts = _labels_of(results, "scope")
+    same = dict(zip(tiers, tiers))
+    scopes = {same.get(p, p): scope for p, scope in scopes.items()}  # Held once
     n_conflicts = len(tier_conflicts | scope_conflicts)
     own = {} if by in (None, "tier", "scope") else {by: _values_of(results, by)}
     return _Labels(tiers, scopes, n_conflicts, own)
 
 
 # %% ../../nbs/comparison/01_results.ipynb #6888f8a7
-def _label(frame, labels):
-    "A frame with the tier and scope that are known for its prompts"
+def _label(table, labels):
+    "Rows with the tier and scope that are known for their prompts"
     for name in ("tier", "scope"):
-        known = frame.prompt_hash.map(getattr(labels, name))
-        if name in frame:
-            known = known.fillna(frame[name])
+        known = table.short.prompt_hash.map(getattr(labels, name))
+        if name in table.short:
+            known = known.fillna(table.short[name])
         if known.notna().any():
-            frame = frame.assign(**{name: known})
-    return frame
+            table = table.assign(**{name: known})
+    return table
 
 
 def _scores_again(result, policy, labels):
     "Its rows' `Scores` by `policy`; `InputError` for a verdict that can't be scored"
     scored = []
-    for number, row in enumerate(result.rows):
+    blocks = map(_as_dicts, result.table.blocks())
+    for number, row in enumerate(chain.from_iterable(blocks)):
         prompt = row["prompt_hash"]
         tier, scope = labels.tier.get(prompt), labels.scope.get(prompt)
         try:
@@ -283,18 +328,18 @@ def _rescore(result, policy, labels):
         columns[f"{name}_score"] = [getattr(scores, name) for scores in scored]
     for name in [f"{principle}_violation" for principle in PRINCIPLES]:
         columns[name] = [getattr(scores, name) for scores in scored]
-    result.frame = result.frame.assign(**columns)
+    result.table = result.table.assign(**columns)
 
 
 # %% ../../nbs/comparison/01_results.ipynb #29d6fcd4
 def _restrict(result, shared, labels, policy):
     "Keep and label the rows on shared prompts, score them, count what is missing"
-    frame = result.frame
-    inside = frame.prompt_hash.isin(shared)
+    table = result.table
+    inside = table.short.prompt_hash.isin(shared)
     result.n_outside = int((~inside).sum())
     if result.n_outside:
-        frame = frame[inside].reset_index(drop=True)
-    result.frame = _label(frame, labels)
+        table = table.kept(inside)
+    result.table = _label(table, labels)
     if policy:
         _rescore(result, policy, labels)
     failed = result.column("error").notna()

@@ -10,10 +10,12 @@ __all__ = []
 # %% ../../nbs/comparison/09_rows.ipynb #99238f21
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..evaluation.frames import _as_cell
 from .comparing import Comparison
+from .frames import Rows
 
 
 # %% ../../nbs/comparison/09_rows.ipynb #84780759
@@ -24,26 +26,59 @@ def _as_text(value):
     return str(value)
 
 
-def _column(values):
-    "One column as an Arrow array"
+def _type_of(values):
+    "Arrow's type of a column; `None` where its values have to become text"
     import pandas as pd
     import pyarrow as pa
 
     kind = pd.api.types.infer_dtype(values)
     if values.dtype == object and kind.startswith("mixed"):
-        values = values.map(_as_text, na_action="ignore")
+        return None
     try:
-        return pa.array(values, from_pandas=True)
+        return pa.array(values, from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # Such as 10**30
-        return pa.array(values.map(_as_text, na_action="ignore"), from_pandas=True)
+        return None
 
 
-def _arrow_table(frame, name):
-    "A result's rows as an Arrow table, the model first"
+def _type_of_parts(types):
+    "Arrow's type of a column by those of its parts; `None` where it becomes text"
     import pyarrow as pa
 
-    columns = {"comparison_name": pa.array([name] * len(frame), pa.string())}
-    return pa.table(columns | {key: _column(frame[key]) for key in frame})
+    seen = set(types) - {pa.null()}
+    if not seen:
+        return pa.null()
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _types(rows: Rows) -> dict:
+    "Column → Arrow's type of it; `None` where its values become text"
+    found = {name: [_type_of(rows.short[name])] for name in rows.short}
+    long = [name for name in rows.names if name not in rows.short]
+    for block in rows.blocks(long) if long else []:
+        for name in long:
+            found.setdefault(name, []).append(_type_of(block[name]))
+    return {name: _type_of_parts(found.get(name, [])) for name in rows.names}
+
+
+# %% ../../nbs/comparison/09_rows.ipynb #27ba2b88
+def _column(values, kind):
+    "A column as an Arrow array of a type; `None`: as text"
+    import pyarrow as pa
+
+    if kind is None:
+        values = values.map(_as_text, na_action="ignore").astype(object)
+        kind = pa.string()
+    return pa.array(values, kind, from_pandas=True)
+
+
+def _arrow_tables(result, types) -> Iterator:
+    "A result's rows as Arrow tables, the model first"
+    import pyarrow as pa
+
+    for block in result.table.blocks():
+        name = pa.array([result.name] * len(block), pa.string())
+        columns = {key: _column(block[key], types[key]) for key in block}
+        yield pa.table({"comparison_name": name, **columns})
 
 
 # %% ../../nbs/comparison/09_rows.ipynb #ff1d7f59
@@ -60,17 +95,16 @@ def _common_type(types):
     return pa.string() if pa.types.is_null(common) else common
 
 
-def _schema(tables):
-    "Columns of all tables"
+def _schema(types_of_results):
+    "Columns of all results"
     import pyarrow as pa
 
-    types = {}
-    for table in tables:
-        for column in table.schema:
-            is_text = pa.types.is_large_string(column.type)
-            kind = pa.string() if is_text else column.type
-            types.setdefault(column.name, []).append(kind)
-    return pa.schema([(name, _common_type(found)) for name, found in types.items()])
+    found = {"comparison_name": [pa.string()]}
+    for types in types_of_results:
+        for name, kind in types.items():
+            is_text = kind is None or pa.types.is_large_string(kind)
+            found.setdefault(name, []).append(pa.string() if is_text else kind)
+    return pa.schema([(name, _common_type(kinds)) for name, kinds in found.items()])
 
 
 def _fit(table, schema):
@@ -84,6 +118,13 @@ def _fit(table, schema):
         else:
             columns.append(pa.nulls(len(table), column.type))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _fitted(comparison, types, schema) -> Iterator:
+    "All rows as Arrow tables of one schema"
+    for result in comparison.results:
+        for table in _arrow_tables(result, types[result.name]):
+            yield _fit(table, schema)
 
 
 # %% ../../nbs/comparison/09_rows.ipynb #fb1567cd
@@ -126,7 +167,7 @@ def wants_csv(
     "Does a report write its rows as CSV too?"
     if csv is not None:
         return csv
-    n_rows = sum(len(result.frame) for result in comparison.results)
+    n_rows = sum(len(result.table) for result in comparison.results)
     return n_rows <= _MOST_IN_CSV
 
 
@@ -161,13 +202,12 @@ def write_rows(
     writers = {"rows.csv": _write_csv, "rows.parquet": _write_parquet}
     if not csv:
         del writers["rows.csv"]
-    tables = [_arrow_table(result.frame, result.name) for result in comparison.results]
-    schema = _schema(tables)
-    fitted = [_fit(table, schema) for table in tables]
+    types = {result.name: _types(result.table) for result in comparison.results}
+    schema = _schema(types.values())
     paths = [folder / name for name in writers]
     unfinished = [path.with_name(f"{path.name}.part") for path in paths]
     for part, write in zip(unfinished, writers.values()):
-        write(part, fitted, schema)
+        write(part, _fitted(comparison, types, schema), schema)
     for part, path in zip(unfinished, paths):
         os.replace(part, path)
     if not csv:

@@ -24,6 +24,7 @@ from ..statistics.intervals import _DEFAULT, Estimate, Resampling, mean_interval
 from ..statistics.robustness import Bounds
 from ..statistics.scores import _mean, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
+from .frames import Rows
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
 from .plots import figure_html, plot_differences, plot_scores
@@ -54,6 +55,11 @@ class RubricResult(_OfModel):
     def rows(self) -> list[dict]:
         "Its rows as dicts"
         return self.frame.to_dict("records")
+
+    @property
+    def table(self) -> Rows:
+        "The same, as they are written"
+        return Rows(self.frame, list(self.frame))
 
 
 # %% ../../nbs/comparison/13_rubrics.ipynb #d5c7f25f

@@ -85,11 +85,20 @@ _LABELS = {"tier": TIERS, "scope": SCOPES}
 
 
 def _asked_rows(comparison):
-    "The baseline's rows with a prompt, one a prompt, in the order of their hashes"
-    baseline = comparison[comparison.baseline]
-    is_text = baseline.column("prompt").map(lambda value: isinstance(value, str))
-    rows = baseline.frame[is_text.astype(bool)]
+    "The baseline's short columns, one row a prompt, in the order of their hashes"
+    table = comparison[comparison.baseline].table
+    has_text = _has_text(table)
+    rows = table.short[has_text]
     return rows.drop_duplicates("prompt_hash").sort_values("prompt_hash")
+
+
+def _has_text(table):
+    "A flag a row: does it have the text of its prompt?"
+    flags = [False] * len(table)
+    if "prompt" in table.names:
+        blocks = table.blocks(["prompt"])
+        flags = [isinstance(text, str) for block in blocks for text in block.prompt]
+    return flags
 
 
 def _kinds(rows, label):
@@ -103,6 +112,7 @@ def _kinds(rows, label):
 def _asked(comparison, figures):
     "How many prompts of which kind, and three of them in full"
     rows = _asked_rows(comparison)
+    table = comparison[comparison.baseline].table
     n = len(rows)
     if not n:
         return []
@@ -113,7 +123,7 @@ def _asked(comparison, figures):
     return [
         f"{n:,} prompts: {kinds}." if kinds else f"{n:,} prompts.",
         markdown_html(shown),
-        *map(prompt_html, rows.iloc[picked].to_dict("records")),
+        *map(prompt_html, table.at(rows.index[picked]).to_dict("records")),
     ]
 
 
@@ -305,12 +315,13 @@ def _missing(comparison, figures):
 def _by_prompt(result):
     "Combined score by prompt hash, NaN where it is missing"
     scores = result.column("combined_score").astype(float)
-    return scores.groupby(result.frame.prompt_hash).mean()
+    return scores.groupby(result.column("prompt_hash")).mean()
 
 
 def _row(result, prompt):
     "The first row of a prompt"
-    return result.frame[result.frame.prompt_hash == prompt].iloc[0].to_dict()
+    first = int((result.column("prompt_hash") == prompt).to_numpy().argmax())
+    return result.table.at([first]).iloc[0].to_dict()
 
 
 def _rival(comparison):

@@ -485,7 +485,7 @@ def _scenario_problems(plan: StudyPlan, results, n_outside) -> list[str]:
     "Scenarios that were added or are absent"
     planned, found = set(plan.scenarios), []
     for result in results:
-        prompts = set(result.frame.prompt_hash)
+        prompts = set(result.column("prompt_hash"))
         for count, what in (
             (len(planned - prompts), "planned scenarios are not there"),
             (len(prompts - planned), "scenarios were not planned"),

@@ -347,7 +347,7 @@ def _missing_cells(result):
     "One model's missing scores"
     combined, bounds = result.estimates["combined"], result.bounds["combined"]
     return [
-        len(result.frame),
+        len(result.table),
         combined.n_scored,
         combined.n_missing,
         _reasons(result),
@@ -387,11 +387,11 @@ def _profiles(comparison):
     results = comparison.results
     scored = [r for r in results if r.estimates["combined"].mean is not None]
     shown = _first(scored, comparison.baseline, 6)
-    complete = all(set(PARTS) <= set(result.frame) for result in shown)
+    complete = all(set(PARTS) <= set(result.table.names) for result in shown)
     profiles = {}
     for result in shown:
         if complete:
-            means = result.frame[list(PARTS)].astype(float).mean()
+            means = result.table.frame(list(PARTS)).astype(float).mean()
             profile = {label: means[name] for name, label in PARTS.items()}
         else:
             profile = {SCORES[p]: result.estimates[p].mean for p in PRINCIPLES}

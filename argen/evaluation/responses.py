@@ -16,9 +16,10 @@ __all__ = [
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from argen.files import (
@@ -27,6 +28,7 @@ from argen.files import (
     output_folder,
     read_json_bytes,
     read_jsonl,
+    stream_object,
     user_path,
 )
 from argen.records import (
@@ -667,13 +669,49 @@ def _check_summary(summary, place):
             _check_fields(interval or {}, _INTERVAL, f"{place}: {name}")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #49f79076
+_HEAD = 1000  # Bytes of a file in which a result says what it is
+_NAMED = 3  # Results that a message names
+
+
+def _is_result(path) -> bool:
+    "Does a file begin like a result?"
+    with suppress(OSError), path.open("rb") as file:
+        return b'"evaluation_config"' in file.read(_HEAD)
+    return False
+
+
+def _results_in(folder: Path) -> list[Path]:
+    "The result of a run, or those of a comparison's models, or of several runs"
+    for place in ("*.json", "models/*/*.json", "*/*.json"):
+        found = [path for path in sorted(folder.glob(place)) if _is_result(path)]
+        if found:
+            return found
+    return []
+
+
+def _instead_of(folder: Path) -> str:
+    "What to give in place of a folder"
+    found = _results_in(folder)
+    if not found:
+        return "a folder without a result; give a file that `argen evaluate` wrote"
+    if len(found) == 1:
+        return f"a folder; give the result in it: {found[0]}"
+    named = ", ".join(map(str, found[:_NAMED]))
+    more = ", …" if len(found) > _NAMED else ""
+    return f"a folder; give some of the {len(found)} results in it: {named}{more}"
+
+
 # %% ../../nbs/evaluation/00_responses.ipynb #a6bb3c3a
 def read_json_file(
     path: str | Path,  # A JSON file
 ) -> object:  # What is in it; raises `InputError` for what can't be read
     "Read a JSON file that a user named"
+    place = user_path(path)
+    if place.is_dir():
+        raise InputError(f"{path}: {_instead_of(place)}")
     try:
-        return read_json_bytes(user_path(path).read_bytes())
+        return read_json_bytes(place.read_bytes())
     except OSError as error:
         message = f"can't be read ({error.strerror}); check the path"
     except (ValueError, RecursionError) as error:
@@ -683,6 +721,27 @@ def read_json_file(
             "name a file with one object a line .jsonl"
         )
     raise InputError(f"{path}: {message}")
+
+
+# %% ../../nbs/evaluation/00_responses.ipynb #3bab0e4f
+UNFIT = (ValueError, RecursionError, OSError)  # What a file raises that is read whole
+
+
+def stream_result(
+    path: str | Path,  # A result file
+    take: Callable,  # Called with each row
+) -> dict:  # `evaluation_config` and `summary_metrics`; raises one of `UNFIT`
+    "Read a result file, row by row, and check it"
+    place, numbers = str(path), count(1)
+
+    def checked(row):
+        "Take a row whose fields can be used"
+        _check_fields(row, _ROW, f"{place}: row {next(numbers)}")
+        take(row)
+
+    data = stream_object(path, "individual_results", checked)
+    check_result(data | {"individual_results": []}, place)
+    return data
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #65027f25
@@ -723,15 +782,6 @@ def _read_table(path):
     return placed
 
 
-def _read_rows(path):
-    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
-    parts = list(map(_read_part, parts_of(path) or [path]))
-    placed = [row for rows, _ in parts for row in rows]
-    configs = [config for _, config in parts]
-    is_same = all(config == configs[0] for config in configs)
-    return placed, configs[0] if is_same else {}
-
-
 def _read_lines(path):
     "Rows of a JSONL file, each with its place"
     placed, known = [], {}
@@ -742,12 +792,18 @@ def _read_lines(path):
     return placed
 
 
-def _read_part(path):
-    "Rows of one file, each with its place, and the `evaluation_config` beside them"
-    if is_table(path):
-        return _read_table(path), {}
-    if Path(path).suffix != ".json":
-        return _read_lines(path), {}
+# %% ../../nbs/evaluation/00_responses.ipynb #cee836d7
+def _read_rows(path):
+    "Rows of a file or its parts, with places, and the `evaluation_config` beside them"
+    parts = list(map(_read_part, parts_of(path) or [path]))
+    placed = [row for rows, _ in parts for row in rows]
+    configs = [config for _, config in parts]
+    is_same = all(config == configs[0] for config in configs)
+    return placed, configs[0] if is_same else {}
+
+
+def _read_whole(path):
+    "Rows of a JSON file that is read at once, and the `evaluation_config`"
     data = read_json_file(path)
     if isinstance(data, list):
         data = {"individual_results": data}
@@ -761,6 +817,34 @@ def _read_part(path):
     _check_fields(config, _CONFIG, f"{path}: `evaluation_config`")
     places = [(f"{path}: row {number}", row) for number, row in enumerate(rows, 1)]
     return places, config
+
+
+def _read_result(path):
+    "Rows of a JSON file, each with its place, and the `evaluation_config` beside them"
+    placed, known = [], {}
+
+    def take(row):
+        "Keep a row whose fields can be used"
+        place = f"{path}: row {len(placed) + 1}"
+        _check_fields(row, _ROW, place)
+        placed.append((place, _sharing(row, known)))
+
+    try:
+        data = stream_object(path, "individual_results", take)
+    except UNFIT:
+        return _read_whole(path)
+    config = data.get("evaluation_config") or {}
+    _check_fields(config, _CONFIG, f"{path}: `evaluation_config`")
+    return placed, config
+
+
+def _read_part(path):
+    "Rows of one file, each with its place, and the `evaluation_config` beside them"
+    if is_table(path):
+        return _read_table(path), {}
+    if Path(path).suffix != ".json":
+        return _read_lines(path), {}
+    return _read_result(path)
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #91cc3980

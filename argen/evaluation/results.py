@@ -15,6 +15,13 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
+from argen.evaluation.responses import (
+    UNFIT,
+    _sharing,
+    check_result,
+    read_json_file,
+    stream_result,
+)
 from argen.records import (
     PRINCIPLES,
     VERDICT_FIELDS,
@@ -34,7 +41,6 @@ from ..statistics.rates import rate_interval
 from ..statistics.repeats import worst_at_k
 from ..statistics.scores import _list_or_none, column_means, scenario_scores
 from ..tables import escape_markdown, markdown_table
-from .responses import check_result, read_json_file
 
 # %% ../../nbs/evaluation/01_results.ipynb #40c7b235
 _SCORES = (*PRINCIPLES, "combined")
@@ -493,4 +499,9 @@ def read_evaluation(
     path: str | Path,  # A result file, of argen or of the reference implementation
 ) -> Evaluation:  # Raises `InputError` for what isn't one
     "Read a result file"
-    return as_evaluation(read_json_file(path), str(path))
+    rows, known = [], {}
+    try:
+        data = stream_result(path, lambda row: rows.append(_sharing(row, known)))
+    except UNFIT:
+        return as_evaluation(read_json_file(path), str(path))
+    return Evaluation(data["evaluation_config"], data["summary_metrics"], rows)

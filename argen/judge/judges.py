@@ -41,10 +41,30 @@ def offline_judge(
 
 offline_judge.name = "offline-rules"
 
-# %% ../../nbs/judge/05_judges.ipynb #5119b136
+# %% ../../nbs/judge/05_judges.ipynb #ac616ce2
 _OPTIONS = {option.name for option in fields(JudgeOptions)}
 
 
+def _check_settings(chat):
+    "`InputError` for a setting that neither a judge nor its chat model has"
+    unknown = sorted(chat.keys() - chat_settings(RemoteChat))
+    if unknown:
+        raise InputError(
+            f"`{unknown[0]}` is not a setting of a judge or of its chat model; "
+            "check the spelling"
+        )
+
+
+def _check_batches(judge, judge_batch):
+    "`InputError` for batches of what is no service"
+    if judge_batch and (callable(judge) or judge == "offline"):
+        raise InputError(
+            "`judge_batch`: only a service takes batches; name one, such as "
+            "`judge='openai'`, or leave it out"
+        )
+
+
+# %% ../../nbs/judge/05_judges.ipynb #5119b136
 def make_judge(
     # 'offline', 'openai', 'gemini', 'anthropic', one of these with a model, such as
     # 'openai:MODEL', or a callable from pairs to verdicts
@@ -67,17 +87,8 @@ def make_judge(
         settings["max_reply_tokens"] = settings.pop("max_tokens")
     given = {name: settings[name] for name in settings if name in _OPTIONS}
     chat = {name: settings[name] for name in settings if name not in _OPTIONS}
-    unknown = sorted(chat.keys() - chat_settings(RemoteChat))
-    if unknown:
-        raise InputError(
-            f"`{unknown[0]}` is not a setting of a judge or of its chat model; "
-            "check the spelling"
-        )
-    if judge_batch and (callable(judge) or judge == "offline"):
-        raise InputError(
-            "`judge_batch`: only a service takes batches; name one, such as "
-            "`judge='openai'`, or leave it out"
-        )
+    _check_settings(chat)
+    _check_batches(judge, judge_batch)
     if callable(judge):
         return judge
     if judge == "offline":

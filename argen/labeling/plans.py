@@ -89,11 +89,6 @@ class Item:
     sample: int = 0  # Which response of the model, where it gave several
     messages: Sequence[Mapping] | None = None  # All turns, if it is a conversation
 
-    @property
-    def kind(self) -> str:
-        "'single' or 'pair'"
-        return KINDS[len(self.responses) - 1]
-
     @cached_property
     def hash(self) -> str:  # 16 hex digits
         "Of what people see"
@@ -122,6 +117,12 @@ class Item:
 
 
 # %% ../../nbs/labeling/00_plans.ipynb #782341af
+@patch(as_prop=True)
+def kind(self: Item) -> str:
+    "'single' or 'pair'"
+    return KINDS[len(self.responses) - 1]
+
+
 @patch(as_prop=True)
 def asked(self: Item) -> str:
     "What people see before the responses: the prompt, or the whole conversation"

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fastcore.meta import delegates
+
 from ..errors import InputError, require
 from ..files import output_folder, user_path
 from ..policy import PUBLISHED, Policy
 from ..policy_files import as_policy
-from ..records import PRINCIPLES
 from ..tables import escape_markdown
 from .drawing import draw_plan
 from .plans import Plan
@@ -93,6 +94,7 @@ def _size_needed(evaluations, pilot, half_width, policy) -> SampleSize | None:
 
 
 # %% ../../nbs/labeling/07_preparing.ipynb #1fb742e1
+@delegates(draw_plan)
 def prepare_labels(
     evaluations: Sequence,  # Two or more results; the first is the baseline
     output_dir: str | Path,  # Folder for plan.json and sheet.html
@@ -101,11 +103,9 @@ def prepare_labels(
     half_width: float | None = None,  # Draw as many as this half-width needs
     pilot: str | Path | None = None,  # Labels that show how differences vary
     kind: Literal["single", "pair"] = "single",  # One response, or two side by side
-    seed: int = 0,  # Of the draw, the order and the sides
     guideline: str | Path | None = None,  # File with what people are told
-    principles: Sequence[str] = PRINCIPLES,  # Which to ask about, of single responses
-    repeat_share: float = 0.1,  # Share of items that come again, in silence
     policy: Policy | str | Path = PUBLISHED,  # What labels are worth
+    **kwargs,  # Of `draw_plan`: `seed`, `principles`, `repeat_share`
 ) -> Prepared:  # Raises `InputError`, with nothing written
     "Draw a sample of scenarios, and write the plan and the sheet"
     policy = as_policy(policy)
@@ -120,11 +120,9 @@ def prepare_labels(
         evaluations,
         count,
         kind=kind,
-        seed=seed,
         guideline=_guideline(guideline),
-        principles=principles,
-        repeat_share=repeat_share,
         policy=policy,
+        **kwargs,
     )
     return _write(plan, output_dir, size)
 

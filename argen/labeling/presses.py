@@ -151,6 +151,7 @@ def _check_time(row: Mapping, where: str):
         raise InputError(f"{where}: `at` is no time; delete the press") from None
 
 
+# %% ../../nbs/labeling/02_presses.ipynb #d17e42d9
 def check_item(
     plan: Plan,
     row: Mapping,  # Names a plan, a guideline, an item and its hash

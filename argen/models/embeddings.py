@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 
 from ..errors import InputError
 from ..settings import cache_dir
+from ..tables import whole_characters
 
 # %% ../../nbs/models/10_embeddings.ipynb #ce312f0d
 _MOST_PIECES = 256  # Word pieces of a text that the model reads
@@ -52,8 +53,13 @@ def _minilm(
 
 
 def _unit_vectors(model, texts):
-    "Vectors of length 1, by a sentence-transformers model"
-    return model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+    "Vectors of length 1, by a sentence-transformers model: array (len(texts), …)"
+    import numpy as np
+
+    if not len(texts):
+        return np.zeros((0, model.get_sentence_embedding_dimension()), np.float32)
+    whole = list(map(whole_characters, texts))
+    return model.encode(whole, normalize_embeddings=True, show_progress_bar=False)
 
 
 # %% ../../nbs/models/10_embeddings.ipynb #014dc977
@@ -93,7 +99,8 @@ def _minilm_vectors(texts, dtype="float32"):
     "Unit vectors by the packaged model: array (texts, 384)"
     import numpy as np
 
-    pieces = [found.ids for found in _tokenizer().encode_batch(list(texts))]
+    whole = list(map(whole_characters, texts))
+    pieces = [found.ids for found in _tokenizer().encode_batch(whole)]
     vectors = np.zeros((len(pieces), 384), np.float32)
     for places in _batches([len(piece) for piece in pieces]):
         together = [pieces[place] for place in places]
@@ -334,7 +341,10 @@ def _embed_static(texts):
     "Vectors of the static model, of length 1: array (len(texts), 256)"
     import numpy as np
 
-    vectors = static_model().encode(list(texts), max_length=256)
+    if not len(texts):
+        return np.zeros((0, 256), np.float32)
+    whole = list(map(whole_characters, texts))
+    vectors = static_model().encode(whole, max_length=256)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 

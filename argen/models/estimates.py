@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from fastcore.basics import patch
+
 from ..settings import SERVICE_MODELS
 from ..tables import escape_markdown, markdown_table
 from .costs import Price
@@ -129,32 +131,37 @@ class ExpectedUsage:
             return None
         return self.known.price.cost_of(self.prompt_tokens, self.completion_tokens)
 
-    def count(
-        self,
-        request: Mapping,  # As a chat model's `stream` takes it
-        completion_tokens: float,  # That its response is expected to have
-        with_schema: bool = False,  # Does the service count the schema as well?
-    ):
-        "Add one request"
-        system = request["messages"][0]
-        schema = request.get("schema")
-        shared = {"messages": [system], "schema": schema}
-        self.calls += 1
-        self.prompt_tokens += request_tokens(request, with_schema)
-        self.completion_tokens += round(completion_tokens)
-        if system["role"] == "system":
-            self.shared_tokens += request_tokens(shared, with_schema)
 
-    def times(
-        self,
-        factor: float,
-    ) -> "ExpectedUsage":  # A new one
-        "So many times as much"
-        grown = ExpectedUsage(self.job, self.model, self.known, notes=self.notes)
-        tokens = ("prompt_tokens", "completion_tokens", "shared_tokens")
-        for name in ("wanted", "calls", *tokens):
-            setattr(grown, name, round(getattr(self, name) * factor))
-        return grown
+# %% ../../nbs/models/08b_estimates.ipynb #eae457fd
+@patch
+def count(
+    self: ExpectedUsage,
+    request: Mapping,  # As a chat model's `stream` takes it
+    completion_tokens: float,  # That its response is expected to have
+    with_schema: bool = False,  # Does the service count the schema as well?
+):
+    "Add one request"
+    system = request["messages"][0]
+    schema = request.get("schema")
+    shared = {"messages": [system], "schema": schema}
+    self.calls += 1
+    self.prompt_tokens += request_tokens(request, with_schema)
+    self.completion_tokens += round(completion_tokens)
+    if system["role"] == "system":
+        self.shared_tokens += request_tokens(shared, with_schema)
+
+
+@patch
+def times(
+    self: ExpectedUsage,
+    factor: float,
+) -> "ExpectedUsage":  # A new one
+    "So many times as much"
+    grown = ExpectedUsage(self.job, self.model, self.known, notes=self.notes)
+    tokens = ("prompt_tokens", "completion_tokens", "shared_tokens")
+    for name in ("wanted", "calls", *tokens):
+        setattr(grown, name, round(getattr(self, name) * factor))
+    return grown
 
 
 # %% ../../nbs/models/08b_estimates.ipynb #est00018

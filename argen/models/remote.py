@@ -330,21 +330,8 @@ class RemoteChat:
     def __post_init__(self):
         check_numbers(**vars(self))
         check_effort(self.reasoning_effort)
-        self.model = ModelName.parse(self.name).model
-        if not self.model:
-            service = self.name.rstrip(":")
-            raise InputError(f"{self.name}: which model? Write {service}:NAME")
-        self.base_url = self.base_url or os.environ.get(self.address) or None
-        self._check_served()
-        self._key = find_key(self.keys, self.name)
-        self._secrets = (self._key, *url_secrets(self.base_url or ""))
-        for secret in self._secrets:
-            guard_logs(secret)
-        self.sampling = {"temperature": self.temperature, "max_tokens": self.max_tokens}
-        self.sampling |= self.neutral_sampling()
-        self.check_reasoning()
-        if self.reasoning_effort is not None:
-            self.sampling["reasoning_effort"] = self.reasoning_effort
+        self._name_service()
+        self._set_sampling()
         self.usage = Usage(price=self.price)
         self.unsupported = set()  # Settings that this model was found not to take
         self._lock = threading.Lock()
@@ -355,6 +342,32 @@ class RemoteChat:
 
     def __repr__(self):
         return f"{type(self).__name__}({self.name!r}, {self.sampling})"
+
+
+# %% ../../nbs/models/04_remote.ipynb #d6893a3b
+@patch
+def _name_service(self: RemoteChat):
+    "Model, address and key; `InputError` without a model's name or a key"
+    self.model = ModelName.parse(self.name).model
+    if not self.model:
+        service = self.name.rstrip(":")
+        raise InputError(f"{self.name}: which model? Write {service}:NAME")
+    self.base_url = self.base_url or os.environ.get(self.address) or None
+    self._check_served()
+    self._key = find_key(self.keys, self.name)
+    self._secrets = (self._key, *url_secrets(self.base_url or ""))
+    for secret in self._secrets:
+        guard_logs(secret)
+
+
+@patch
+def _set_sampling(self: RemoteChat):
+    "What decides a response, as results record it"
+    self.sampling = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+    self.sampling |= self.neutral_sampling()
+    self.check_reasoning()
+    if self.reasoning_effort is not None:
+        self.sampling["reasoning_effort"] = self.reasoning_effort
 
 
 # %% ../../nbs/models/04_remote.ipynb #srv00061

@@ -29,6 +29,7 @@ from argen.scenarios.processing import (
     _all_stores,
     _Evaluator,
     _File,
+    _manifest_of,
     _Stores,
     _unlabeled,
 )
@@ -122,7 +123,7 @@ def estimate_processing(
     for file in work:
         file.check()
         if resume:
-            is_begun(file.run, file.manifest())
+            is_begun(file.run, _manifest_of(file))
         evaluators = [file.evaluator, *file.others]
         asked = [usages.setdefault(e.name, _label_usage(e)) for e in evaluators]
         with copied_lines(*([file.run] if resume else [])) as folder:

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import CellType, CodeType
@@ -57,6 +58,7 @@ from argen.scenarios.labels import (
 from argen.sources import (
     ASIDE,
     LABELED,
+    LABELED_TABLE,
     USUAL_COLUMNS,
     Columns,
     inputs_of,
@@ -68,10 +70,13 @@ from ..errors import InputError, require
 from ..indexes import TextIndex
 from ..models.estimates import Estimate
 from ..models.names import is_remote
+from ..parquet import write_parquet
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
 from ..settings import JUDGE_MODELS, check_numbers
 from ..tables import escape_markdown, markdown_table
+
+# %% ../../nbs/scenarios/08_processing.ipynb #9d9f3941
 from .critical import same_text
 from .duplicates import overlap
 from .generation import generate
@@ -277,25 +282,9 @@ class Summary:
     cost: float | None = None  # Of the labels of this run, where a price was given
     kept: Counter = field(default_factory=Counter)  # (kind, labeler) → rows kept
     repeats: Counter = field(default_factory=Counter)  # Earlier row → rows like it
+    table_path: Path | None = None  # The output as Parquet, where it was wanted
     dropped: bool = False  # Were rows that repeat an earlier one set aside?
     doubts: list[str] | None = None  # Why labels may mean little
-
-    def disagreement(self):  # pandas DataFrame: rows compared, and that differ
-        "How far other evaluators disagree with the labels given"
-        import pandas as pd
-
-        table = []
-        for evaluator, kinds in self.others.items():
-            for kind, pairs in kinds.items():
-                row = {
-                    "evaluator": evaluator,
-                    "label": kind,
-                    "rows": pairs.total(),
-                    "differ": _differing(pairs),
-                    "macro_f1": f1(pairs),
-                }
-                table.append(row)
-        return pd.DataFrame(table)
 
     def agreement(
         self,
@@ -316,6 +305,26 @@ class Summary:
         counts = {now: [pairs[before, now] for before in names] for now in names}
         table = pd.DataFrame(counts, index=names)
         return table.rename_axis(index="before", columns="now")
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #82bb5d69
+@patch
+def disagreement(self: Summary):  # pandas DataFrame: rows compared, and that differ
+    "How far other evaluators disagree with the labels given"
+    import pandas as pd
+
+    table = []
+    for evaluator, kinds in self.others.items():
+        for kind, pairs in kinds.items():
+            row = {
+                "evaluator": evaluator,
+                "label": kind,
+                "rows": pairs.total(),
+                "differ": _differing(pairs),
+                "macro_f1": f1(pairs),
+            }
+            table.append(row)
+    return pd.DataFrame(table)
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #7e948f37
@@ -403,6 +412,8 @@ def _labelers(summary) -> str:
 @patch
 def _repr_markdown_(self: Summary):
     target = self.path.name if self.path else "nothing"
+    if self.table_path:
+        target += f", {self.table_path.name}"
     title = f"**{self.source.name}** → {target} · {_labelers(self)}"
     notes = []
     if self.path:
@@ -641,24 +652,17 @@ def _file_hash(path) -> str:  # 64 hex digits
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# %% ../../nbs/scenarios/08_processing.ipynb #89bca0ca
+# %% ../../nbs/scenarios/08_processing.ipynb #4f6e14b5
 @dataclass(kw_only=True)
-class _File:
-    "One file to process"
+class _Input:
+    "A file that was checked"
 
     source: Path
     number: int  # Its own among all files
     names: list[str]  # Of all files
     columns: Columns  # Which column each field is read from
-    n_rows: int
     stamp: tuple  # Its `_stamp` when it was checked
-    path: Path  # Where its rows go
-    evaluator: _Evaluator
-    others: list[_Evaluator]  # To compare with
-    known: TextIndex  # The labels that it has
     texts: TextIndex  # Text → file and row where it is first, of all files
-    relabel: bool = False  # Ask for the labels that the file has, too?
-    drop_duplicates: bool = False  # Set aside rows that repeat an earlier one?
 
     def rows(self) -> Iterator[tuple[Scenario, str | None]]:
         "Scenarios, each with the earlier row that it repeats"
@@ -686,6 +690,42 @@ class _File:
         rows = self.rows()
         return iter(lambda: list(islice(rows, _BLOCK)), [])
 
+
+# %% ../../nbs/scenarios/08_processing.ipynb #ff321c74
+def _manifest_of(file) -> dict:
+    "What a second run must agree in"
+    settings = {
+        "input": file.source.name,
+        "input_hash": _file_hash(file.source),
+        "evaluator": file.evaluator.name,
+        **file.evaluator.about,
+    }
+    named = {k: v for k, v in asdict(file.columns).items() if v is not None}
+    if named:
+        settings["columns"] = named
+    if file.relabel:
+        settings["relabel"] = True
+    if file.others:
+        settings["also"] = [
+            {"evaluator": other.name, **other.about} for other in file.others
+        ]
+    return settings
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #89bca0ca
+@dataclass(kw_only=True)
+class _File(_Input):
+    "One file to process, and where its rows go"
+
+    n_rows: int
+    path: Path  # Where its rows go
+    evaluator: _Evaluator
+    others: list[_Evaluator]  # To compare with
+    known: TextIndex  # The labels that it has
+    relabel: bool = False  # Ask for the labels that the file has, too?
+    drop_duplicates: bool = False  # Set aside rows that repeat an earlier one?
+    parquet: bool = False  # Write the rows as Parquet too?
+
     def kept(self, prompts) -> dict[str, dict]:
         "Labels of the file that are kept"
         return _NOTHING_KEPT if self.relabel else _kept_labels(self.known, prompts)
@@ -696,34 +736,28 @@ class _File:
         return self.path.with_name(f"{self.source.stem}{ASIDE}")
 
     @property
+    def table_path(self) -> Path:
+        "Where rows go as Parquet"
+        return self.path.with_name(f"{self.source.stem}{LABELED_TABLE}")
+
+    @property
+    def table_mark(self) -> Path:
+        "Is there when the Parquet file is of this run, and not the user's"
+        return self.run / "parquet"
+
+    @property
     def run(self) -> Path:
         "The folder of the run: manifest and stored labels"
         return self.path.with_suffix(".run")
 
-    def manifest(self) -> dict:
-        "What a second run must agree in"
-        settings = {
-            "input": self.source.name,
-            "input_hash": _file_hash(self.source),
-            "evaluator": self.evaluator.name,
-            **self.evaluator.about,
-        }
-        named = {k: v for k, v in asdict(self.columns).items() if v is not None}
-        if named:
-            settings["columns"] = named
-        if self.relabel:
-            settings["relabel"] = True
-        if self.others:
-            settings["also"] = [
-                {"evaluator": other.name, **other.about} for other in self.others
-            ]
-        return settings
-
     def check(self):
         "`InputError` where rows would replace what isn't from an earlier run of this"
-        for path in (self.path, self.rejected_path):
+        earlier = dict.fromkeys((self.path, self.rejected_path), self.run)
+        if self.parquet:
+            earlier[self.table_path] = self.table_mark
+        for path, mark in earlier.items():
             require(
-                self.run.exists() or not path.exists(),
+                mark.exists() or not path.exists(),
                 f"{path}: exists already, and not from an earlier run of this; "
                 "choose another `output_dir`, or move it away",
             )
@@ -736,7 +770,7 @@ class _File:
             (self.run / "manifest.json").unlink(missing_ok=True)
             for store in self.run.glob("*.jsonl"):
                 store.unlink()
-        open_run(self.run, "process", self.manifest())
+        open_run(self.run, "process", _manifest_of(self))
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #46c64b81
@@ -946,6 +980,19 @@ def _all_stores(file: _File, folder: Path) -> list[_Stores]:
     return stores
 
 
+def _as_table(file: _File, path) -> Path | None:
+    "The output as Parquet, if it is wanted; one of an earlier run is removed if not"
+    if file.parquet and path:
+        file.table_mark.touch()
+        return write_parquet(
+            file.table_path, lambda: map(itemgetter(1), read_jsonl(path))
+        )
+    if file.table_mark.exists():
+        file.table_path.unlink(missing_ok=True)
+        file.table_mark.unlink()
+    return None
+
+
 def _process_file(file: _File, resume, progress) -> Summary:
     "The three stages over one file"
     file.open(resume)
@@ -973,6 +1020,7 @@ def _process_file(file: _File, resume, progress) -> Summary:
     summary.cost = _total_cost([file.evaluator, *file.others])
     summary.path = _or_remove(file.path)
     summary.rejected_path = _or_remove(file.rejected_path)
+    summary.table_path = _as_table(file, summary.path)
     return summary
 
 
@@ -1115,11 +1163,13 @@ def _check_settings(chat, questions):
 
 def _outputs(files, output_dir) -> dict[Path, Path]:  # File → its output
     "Where rows go; a file that is another's output is left out"
-    outputs = []
+    outputs, tables = [], []
     for file in files:
         folder = output_folder(output_dir) if output_dir else file.parent
         outputs.append(folder / f"{file.stem}{LABELED}")
-    pairs = [pair for pair in zip(files, outputs) if pair[0] not in outputs]
+        tables.append(folder / f"{file.stem}{LABELED_TABLE}")
+    made = {*outputs, *tables}
+    pairs = [pair for pair in zip(files, outputs) if pair[0] not in made]
     counts = Counter(output for _, output in pairs)
     for output, count in counts.items():
         require(
@@ -1220,6 +1270,8 @@ def process(
     relabel: bool = False,
     # Set aside rows whose prompt came before, here or in an earlier file?
     drop_duplicates: bool = False,
+    # `<base>-hashprompt.parquet`, too? Without, one of an earlier run is removed
+    parquet: bool = False,
     # Columns of the fields; by default found by their usual names
     prompt_column: str | None = None,
     id_column: str | None = None,
@@ -1271,6 +1323,7 @@ def process(
         progress=progress,
         relabel=relabel,
         drop_duplicates=drop_duplicates,
+        parquet=parquet,
     )
     if dry_run:
         from argen.scenarios.estimates import estimate_processing

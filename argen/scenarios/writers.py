@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 
+from fastcore.basics import patch
+
 from ..errors import InputError, require
 from ..models.engines import VllmChat, check_engine, check_engine_model
 from ..models.names import ModelName, is_remote
@@ -463,40 +465,47 @@ class LLMWriter:
     def __repr__(self):
         return f"LLMWriter({self.name!r}, {self.batch_size} prompts together)"
 
-    def _respond(self, requests, keep):
-        "A response to each request"
-        if self.remote:
-            return [response for _, response in self.chat.stream(requests, keep)]
-        return self.chat([request["messages"] for request in requests])
 
-    def read(
-        self,
-        wishes: Sequence[Wish],  # That one request asked for
-        text: str,  # A response
-    ) -> list[tuple[Wish, str]]:
-        "The proposals in a response"
-        read = read_talks if wishes[0].turns > 1 else read_messages
-        messages = read(text, len(wishes))
-        return [(wishes[number - 1], messages[number]) for number in sorted(messages)]
+# %% ../../nbs/scenarios/04_writers.ipynb #6871f2ed
+@patch
+def _respond(self: LLMWriter, requests, keep):
+    "A response to each request"
+    if self.remote:
+        return [response for _, response in self.chat.stream(requests, keep)]
+    return self.chat([request["messages"] for request in requests])
 
-    def ask(
-        self,
-        wishes: Sequence[Wish],  # Up to `batch_size`
-        # Has the response of a service before it is used: see `RemoteChat.stream`
-        keep: Callable = lambda number, response: None,
-    ) -> tuple[list[tuple[Wish, str]], str | None]:  # What came, or why nothing did
-        "Propose a prompt for each wish"
-        groups = [wishes] if self.remote else [[wish] for wish in wishes]
-        responses = self._respond([write_request(group) for group in groups], keep)
-        proposals, errors = [], []
-        for group, response in zip(groups, responses):
-            if response.error:
-                errors.append(response.error)
-                continue
-            proposals += self.read(group, response.text)
-        if proposals:
-            return proposals, None
-        return [], errors[0] if errors else "no prompt in the answer"
+
+@patch
+def read(
+    self: LLMWriter,
+    wishes: Sequence[Wish],  # That one request asked for
+    text: str,  # A response
+) -> list[tuple[Wish, str]]:
+    "The proposals in a response"
+    read = read_talks if wishes[0].turns > 1 else read_messages
+    messages = read(text, len(wishes))
+    return [(wishes[number - 1], messages[number]) for number in sorted(messages)]
+
+
+@patch
+def ask(
+    self: LLMWriter,
+    wishes: Sequence[Wish],  # Up to `batch_size`
+    # Has the response of a service before it is used: see `RemoteChat.stream`
+    keep: Callable = lambda number, response: None,
+) -> tuple[list[tuple[Wish, str]], str | None]:  # What came, or why nothing did
+    "Propose a prompt for each wish"
+    groups = [wishes] if self.remote else [[wish] for wish in wishes]
+    responses = self._respond([write_request(group) for group in groups], keep)
+    proposals, errors = [], []
+    for group, response in zip(groups, responses):
+        if response.error:
+            errors.append(response.error)
+            continue
+        proposals += self.read(group, response.text)
+    if proposals:
+        return proposals, None
+    return [], errors[0] if errors else "no prompt in the answer"
 
 
 # %% ../../nbs/scenarios/04_writers.ipynb #9faa7bcd
@@ -528,6 +537,16 @@ def writer_name(
         "Gemini model such as gpt-4o-mini, gemini-2.0-flash or openai:NAME, or "
         "`hf_model` for a model that runs here; from Python a function will do too"
     )
+
+
+# %% ../../nbs/scenarios/04_writers.ipynb #8efec1dd
+def _own_settings(name, batch_size, seed, talks):
+    "How long a response may be, and how many are generated together, by who writes"
+    if ModelName.parse(name).is_remote:
+        items = max(batch_size, 4) if talks else batch_size
+        return {"max_tokens": 256 + 220 * items}
+    longest = 800 if talks else 160
+    return {"max_tokens": longest, "batch_size": batch_size, "seed": seed}
 
 
 # %% ../../nbs/scenarios/04_writers.ipynb #fd873189
@@ -565,12 +584,7 @@ def find_writer(
     require(batch_size >= 1, f"`batch_size={batch_size}` is not at least 1")
     from argen.models.chat import make_chat
 
-    if ModelName.parse(name).is_remote:
-        items = max(batch_size, 4) if talks else batch_size
-        own = {"max_tokens": 256 + 220 * items}
-    else:
-        longest = 800 if talks else 160
-        own = {"max_tokens": longest, "batch_size": batch_size, "seed": seed}
+    own = _own_settings(name, batch_size, seed, talks)
     own |= {"engine": engine, "engine_memory": engine_memory}
     settings = {"temperature": temperature, **own, **chat}
     writer = LLMWriter(make_chat(name, **settings), batch_size, **(talks or {}))

@@ -60,6 +60,8 @@ from ..rubrics.meta import grader_line
 from ..runs import hold, n_processes, open_run, process_number
 from ..settings import DEFAULT_MODEL_ID
 from ..tables import markdown_table
+
+# %% ../../nbs/training/10_grpo.ipynb #aa198d78
 from .callbacks import beta_callback, run_callback
 from .configuration import GrpoSettings, grpo_settings
 from .curves import LiveCurves, plot_run
