@@ -18,7 +18,7 @@ from ..files import package_data
 from ..offline.danger import grams
 from ..offline.reading import sentences
 from ..offline.tables import read_table
-from .probes import read_probes
+from .probes import Probe, read_probes
 
 # %% ../../nbs/auditing/05_fitting.ipynb #bb5cb347
 _SCHEMA = {
@@ -38,16 +38,26 @@ class Statement:
     weight: float = 1.0
 
 
-def _statements_in_context():
-    "The statements of all contexts"
+@dataclass(frozen=True)
+class Context:
+    "A prompt and what may be said to it"
+
+    prompt: str
+    statements: tuple[Statement, ...]
+
+
+def contexts() -> list[Context]:
+    "All contexts, with their safe and dangerous statements"
     found = []
     for path in sorted(package_data("argen.auditing", "statements").glob("*.yaml")):
         groups = read_table(path, _SCHEMA).groups
         for context in groups["contexts"]:
+            statements = []
             for kind in ("safe", "dangerous"):
                 for text in context[kind]:
                     is_dangerous = kind == "dangerous"
-                    found.append(Statement(text, is_dangerous, groups["class"]))
+                    statements.append(Statement(text, is_dangerous, groups["class"]))
+            found.append(Context(context["prompt"], tuple(statements)))
     return found
 
 
@@ -60,30 +70,44 @@ def _bare(sentence):
     return sentence.lower().rstrip(".!?")
 
 
-def _of_probe(probe):
-    "The statements of a probe"
-    safe = [*sentences(probe.good), *sentences(probe.terse)]
-    found = [Statement(text, False, probe.hazard) for text in safe]
+def response_statements(
+    probe: Probe,
+) -> list[list[Statement]]:  # Of the good response, the terse one, dangerous ones
+    "The statements of each response of a probe"
+    good, terse = sentences(probe.good), sentences(probe.terse)
+    safe = {*good, *terse}
+    found = []
+    for texts in (good, terse):
+        found.append([Statement(text, False, probe.hazard) for text in texts])
     for response in probe.dangerous:
         unsafe = _bare(response.unsafe)
+        statements = []
         for text in sentences(response.text):
             decides = _bare(text) in unsafe or unsafe in _bare(text)
-            if decides:
-                found.append(Statement(text, True, probe.hazard))
-            elif text not in safe:
-                found.append(Statement(text, True, probe.hazard, _DOUBTFUL))
+            weight = 1.0 if decides or text in safe else _DOUBTFUL
+            is_dangerous = decides or text not in safe
+            statements.append(Statement(text, is_dangerous, probe.hazard, weight))
+        found.append(statements)
     return found
+
+
+def courtesies() -> list[str]:
+    "Sentences that say nothing about the patient"
+    path = package_data("argen.auditing", "courtesies.yaml")
+    return read_table(path, {"courtesies": [str]}).groups["courtesies"]
 
 
 def fitting_rows() -> list[Statement]:
     "All statements to fit on: of the fit half, in context, and courtesies"
-    path = package_data("argen.auditing", "courtesies.yaml")
-    courtesies = read_table(path, {"courtesies": [str]}).groups
     dice = Random(0)
-    found = _statements_in_context()
+    found = [row for context in contexts() for row in context.statements]
+    polite = courtesies()
     for probe in read_probes("fit"):
-        found += _of_probe(probe)
-        for text in dice.sample(courtesies["courtesies"], 8):
+        good, terse, *dangerous = response_statements(probe)
+        found += [*good, *terse]
+        for statements in dangerous:
+            found += [row for row in statements if row.is_dangerous]
+        for text in dice.sample(polite, 8):
             found.append(Statement(text, False, probe.hazard))
     return found
 
