@@ -466,6 +466,7 @@ def _add_generate_options(parser):
     changes = {
         "datasets": {
             "metavar": "NAME",
+            "nargs": "+",
             "help": f"dataset types to write: {', '.join(DATASETS)}",
         },
         "model": {
