@@ -175,7 +175,8 @@ def _reason(error: Exception) -> str:
         case UnicodeEncodeError():
             what = "half a character (a lone surrogate such as \\ud83d)"
         case json.JSONDecodeError():
-            what = f"not JSON ({error.msg} at column {error.colno})"
+            problem = error.msg.removesuffix(" at")
+            what = f"not JSON ({problem} at column {error.colno})"
         case RecursionError():
             what = f"nested more than {_DEEPEST} levels deep"
         case _NotJSON():

@@ -664,6 +664,7 @@ def _is_of(source, library) -> bool:
 
 # %% ../nbs/core/02b_sources.ipynb #9f3c3642
 _IN_PARTS = (*_READERS, ".jsonl", ".ndjson", ".json")
+_ABOUT = ("readme", "license")  # Files that are about the others
 # Ends of names that `argen process` gives
 LABELED = "-hashprompt.jsonl"  # A file with labels
 LABELED_TABLE = "-hashprompt.parquet"  # The same rows as Parquet
@@ -707,8 +708,9 @@ def is_part(
 ) -> bool:
     "Is this one of the files that a folder or pattern stands for?"
     is_hidden = path.name.startswith((".", "_"))
-    is_folder = os.path.isdir(path)
-    return not is_folder and not is_hidden and _suffix(path) in _IN_PARTS
+    if is_hidden or os.path.isdir(path) or path.stem.lower() in _ABOUT:
+        return False
+    return _suffix(path) in _IN_PARTS
 
 
 def _distinct(paths: Iterable[Path]) -> list[Path]:
@@ -735,11 +737,13 @@ def _listed_parts(source) -> list[Path]:
         f"{source}: no file in it that holds scenarios ({', '.join(_IN_PARTS)}); "
         "folders in it are read by a pattern such as 'folder/*/*.jsonl'",
     )
-    aside = _set_aside(parts)
+    aside = asides_of(parts)
     return [path for path in parts if path not in aside]
 
 
-def _set_aside(parts: list[Path]) -> set[Path]:
+def asides_of(
+    parts: Iterable[Path],  # Files that were processed
+) -> set[Path]:  # Files that may be there
     "Where `process` puts the rows of some files that it sets aside, or puts again"
     aside = set()
     for path in parts:

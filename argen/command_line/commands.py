@@ -347,6 +347,13 @@ def _named(arguments, job, subject, settings):
     return _dated(arguments, f"{job}-{label}-{content_hash(texts)[:6]}")
 
 
+def _about(arguments, job, *subjects):
+    "The folder that was asked for, or one in runs/ that the same subjects find again"
+    from argen.records import content_hash
+
+    return _dated(arguments, f"{job}-{content_hash(list(map(str, subjects)))[:6]}")
+
+
 def _dated(arguments, name):
     "The folder that was asked for, or the newest run folder of a name, or a new one"
     if getattr(arguments, "output_dir", None):
@@ -466,6 +473,7 @@ def _add_generate_options(parser):
     changes = {
         "datasets": {
             "metavar": "NAME",
+            "nargs": "+",
             "help": f"dataset types to write: {', '.join(DATASETS)}",
         },
         "model": {
@@ -1428,10 +1436,10 @@ def _audit(arguments, progress):
         **_given(arguments, ["probes", *_AUDIT]),
         **settings,
     )
-    complete = not _given(arguments, ["probes", "properties", "quick", "per_class"])
-    if complete:
+    part = _given(arguments, ["probes", "properties", "quick", "per_class"])
+    if not part:
         save_card(card)
-    folder = _dated(arguments, f"audit-{card.key[:6]}")
+    folder = _about(arguments, "audit", card.key, part)
     with hold(folder, "argen audit"):
         page = write_report(card, folder)
     short = unmet(card, dict(getattr(arguments, "require", [])))
@@ -1831,7 +1839,7 @@ def _gate(arguments, progress):
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["baseline", "plan"]),
     )
-    folder = _dated(arguments, f"gate-{found.rule.hash[:6]}")
+    folder = _about(arguments, "gate", found.rule.hash, _named_results(arguments))
     with hold(folder, "argen gate"):
         where = found.save(folder)
     found.add_to_job_summary()
@@ -2000,7 +2008,8 @@ def _fill_checklist(arguments):
     filled = checklist(
         _named_results(arguments), arguments.checklist, **_given(arguments, ["plan"])
     )
-    folder = _dated(arguments, f"report-{arguments.checklist}")
+    job = f"report-{arguments.checklist}"
+    folder = _about(arguments, job, _named_results(arguments))
     with hold(folder, "argen report"):
         page = filled.save(folder)
     return f"{filled!r}\n\nReport: {page}"

@@ -11,6 +11,7 @@ __all__ = []
 import argparse
 import difflib
 import inspect
+import os
 import re
 import shutil
 import sys
@@ -228,6 +229,8 @@ def suggestion(
     word: str,  # That no option is called
 ) -> str:
     "What may have been meant"
+    if os.path.isfile(word):
+        return "; for several files give their folder, or their pattern in quotes"
     name = word.partition("=")[0].strip("-").replace("-", "_")
     if name in self.flags:
         return f"; did you mean {self.flags[name]}?"

@@ -18,6 +18,7 @@ from ..errors import require
 from ..files import user_path
 from ..models.names import model_label
 from ..runs import typed_command
+from ..sources import ASIDE, LABELED
 from ..tables import escape_markdown, markdown_table
 
 
@@ -85,10 +86,16 @@ def _written(folder, settings):
     return f"{rows} of {count} scenarios", rows == count
 
 
+_LABELED = LABELED.removesuffix(".jsonl")
+
+
 def _processed(folder, settings):
     "How far labeling came"
     rows = _count(folder.with_suffix(".jsonl"))
-    return f"{rows} scenarios", rows > 0
+    aside = folder.with_name(folder.stem.removesuffix(_LABELED) + ASIDE)
+    if not aside.exists():
+        return f"{rows} scenarios", rows > 0
+    return f"{rows} scenarios, {_count(aside)} set aside", True
 
 
 def _shown_demo(folder, settings):

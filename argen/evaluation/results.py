@@ -470,6 +470,9 @@ def _repr_markdown_(self: Evaluation):
     prompt = self.config.get("system_prompt_type")
     name, judge = escape_markdown(self.name), escape_markdown(self.judge)
     heading = f"**{name}** · judge {judge} · system prompt {prompt}"
+    policy = self.config.get("policy", PUBLISHED.name)
+    if policy != PUBLISHED.name:
+        heading += f" · policy {escape_markdown(policy)}"
     parts = [heading, markdown_table(header, rows), self._footnote()]
     audited = self.config.get("judge_audit")
     if audited:

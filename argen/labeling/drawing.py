@@ -79,7 +79,7 @@ def read_sources(
     ]
     require(
         len(read) >= 2,
-        "`evaluations`: give two or more; people's labels are for a difference",
+        "results: give two or more; people's labels are for a difference",
     )
     names = _names(read)
     return [

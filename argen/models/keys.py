@@ -50,8 +50,8 @@ def find_key(
     if not given:
         raise InputError(
             f"{name}: no key; set {' or '.join(variables)} (any word for a server that "
-            "asks for none), or use what needs no key: `model='smollm2'` to respond, "
-            "`model='offline'` to write, `judge='offline'` to judge"
+            "asks for none), or use what needs no key: smollm2 to respond, offline to "
+            "write, label and judge"
         )
     key = os.environ[given[0]].strip()
     if not key.isascii() or not key.isprintable() or " " in key:

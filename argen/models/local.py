@@ -168,9 +168,12 @@ def _model_folder(folder, name):
         for config in "config.json", "adapter_config.json":
             if name and (place / config).exists():
                 return place
+    advice = "give the folder that `argen train` named at its end"
+    if any(folder.glob("checkpoint-*")):
+        advice = "its training isn't finished; `argen runs` says what resumes it"
     raise InputError(
         f"{name or '(empty)'}: no model in this folder (no config.json or "
-        "adapter_config.json); give the folder that `argen train` named at its end"
+        f"adapter_config.json); {advice}"
     )
 
 
@@ -182,6 +185,8 @@ def _check_name(name):
     if path.is_dir():
         _model_folder(path, name)
         return
+    if name == "offline":
+        raise InputError("offline: writes and judges, but can't respond; use smollm2")
     folder, known = _closest_folder(path), _closest_known(name)
     is_run = folder is not None and (folder / "model").is_dir()
     meant_run = is_run and not folder.name.startswith(path.name)

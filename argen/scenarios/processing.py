@@ -61,6 +61,7 @@ from argen.sources import (
     LABELED_TABLE,
     USUAL_COLUMNS,
     Columns,
+    asides_of,
     inputs_of,
     source_name,
 )
@@ -1239,7 +1240,8 @@ def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]
         else:
             written = _written(source, columns, output_dir, progress)
             found.append((written, USUAL_COLUMNS))
-    return found
+    aside = asides_of(path for path, _ in found)
+    return [(path, named) for path, named in found if path not in aside]
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #7db0b8ea
