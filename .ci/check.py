@@ -1,7 +1,7 @@
 """Prove that notebooks, library and docs agree: `make test`.
 
     python .ci/check.py                             everything
-    python .ci/check.py nbs/core/04_policy.ipynb    these notebooks only
+    python .ci/check.py nbs/core/07_policy.ipynb    these notebooks only
     python .ci/check.py --flags slow                everything, with the slow cells
 
 Checks that the code is formatted and linted, that exporting and cleaning change

@@ -1,7 +1,7 @@
 """Run notebooks again in place and say which outputs changed: `make rerun`.
 
     python .ci/rerun.py                              all, slow cells included
-    python .ci/rerun.py nbs/core/04_policy.ipynb     these
+    python .ci/rerun.py nbs/core/07_policy.ipynb     these
     python .ci/rerun.py --flags ""                   without the slow cells
 
 A notebook that fails keeps its old outputs. Ends with a table, and exits 1 if any
