@@ -177,3 +177,8 @@ def _joined(words):
     if begins and second and not second.startswith("-"):
         return [f"{first} {second}", *words[2:]]
     return words
+
+
+# %% ../nbs/command_line/02_cli.ipynb #cbb26a76
+if __name__ == "__main__":
+    sys.exit(main())

@@ -271,6 +271,7 @@ def read_object(
 ) -> dict:
     "The object in a JSON file; `InputError` for a file that is damaged or cut off"
     path = user_path(path)
+    require(not path.is_dir(), f"{path}: a folder; give a file in it")
     try:
         data = read_json_bytes(Path(path).read_bytes())
     except OSError as error:
