@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/core/progress.html.md"""
 __all__ = ["ProgressBars"]
 
 # %% ../nbs/core/10_progress.ipynb #13f494f5
+import sys
 import threading
 
 from fastcore.basics import patch
@@ -55,6 +56,7 @@ class ProgressBars:
             initial=done,
             desc=stage,
             dynamic_ncols=True,
+            position=None if sys.stderr.isatty() else 0,  # A file has no lines to go up
             disable=False if self.to_files else None,  # None: only on a terminal
         )
         return self.bars[stage]
