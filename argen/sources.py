@@ -741,6 +741,7 @@ def _listed_parts(source) -> list[Path]:
     return [path for path in parts if path not in aside]
 
 
+# %% ../nbs/core/03_sources.ipynb #a94f8728
 def asides_of(
     parts: Iterable[Path],  # Files that were processed
 ) -> set[Path]:  # Files that may be there

@@ -86,6 +86,7 @@ def _written(folder, settings):
     return f"{rows} of {count} scenarios", rows == count
 
 
+# %% ../../nbs/command_line/07_run_list.ipynb #0d91404e
 _LABELED = LABELED.removesuffix(".jsonl")
 
 

@@ -244,29 +244,34 @@ class RowGatherer:
         self._sizes.append(len(frame))
         self._rows, self._hashes = [], []
 
-    def _kind(self, name):
-        "Type of a column in the file"
-        kinds = [kinds.get(name) for kinds in self._kinds]
-        is_absent = name in self._absent or any(name not in k for k in self._kinds)
-        if not any(kinds):
-            return "float64" if is_absent else object  # As pandas has it
-        return _kind_of_all(kinds) or object
 
-    def rows(self) -> Rows:
-        "All of them; `ValueError` for none, and where blocks can't tell a type"
-        import pandas as pd
+# %% ../../nbs/comparison/01_frames.ipynb #0654d7a5
+@patch
+def _type_in_file(self: RowGatherer, name):
+    "Type of a column in the file"
+    kinds = [kinds.get(name) for kinds in self._kinds]
+    is_absent = name in self._absent or any(name not in k for k in self._kinds)
+    if not any(kinds):
+        return "float64" if is_absent else object  # As pandas has it
+    return _kind_of_all(kinds) or object
 
-        if self._rows:
-            self._end_block()
-        if not self._sizes:
-            raise ValueError("no rows")
-        names = [*(self._names | {"prompt_hash": None})]
-        columns = {}
-        for name in names:
-            if name in _COMPARED:
-                parts = [part.pop(name, None) for part in self._parts]
-                columns[name] = _joined(parts, self._sizes)
-            else:
-                self._shelf.kinds[name] = self._kind(name)
-        short = pd.DataFrame(columns, copy=False)
-        return Rows(short, names, self._shelf if self._shelf.kinds else None)
+
+@patch
+def rows(self: RowGatherer) -> Rows:
+    "All of them; `ValueError` for none, and where blocks can't tell a type"
+    import pandas as pd
+
+    if self._rows:
+        self._end_block()
+    if not self._sizes:
+        raise ValueError("no rows")
+    names = [*(self._names | {"prompt_hash": None})]
+    columns = {}
+    for name in names:
+        if name in _COMPARED:
+            parts = [part.pop(name, None) for part in self._parts]
+            columns[name] = _joined(parts, self._sizes)
+        else:
+            self._shelf.kinds[name] = self._type_in_file(name)
+    short = pd.DataFrame(columns, copy=False)
+    return Rows(short, names, self._shelf if self._shelf.kinds else None)

@@ -114,6 +114,7 @@ class Result(_OfModel):
         return self.table.column(name)
 
 
+# %% ../../nbs/comparison/02_results.ipynb #dd84196c
 def _as_dicts(frame) -> list[dict]:
     "Rows of a frame, `None` where a value is missing"
     values = frame.astype(object)

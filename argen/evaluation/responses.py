@@ -819,6 +819,7 @@ def _read_whole(path):
     return places, config
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #963d3438
 def _read_result(path):
     "Rows of a JSON file, each with its place, and the `evaluation_config` beside them"
     placed, known = [], {}

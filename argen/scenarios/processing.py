@@ -410,6 +410,7 @@ def _labelers(summary) -> str:
     return f"labeled by {summary.evaluator}"
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #5d77aca4
 @patch
 def _repr_markdown_(self: Summary):
     target = self.path.name if self.path else "nothing"
@@ -994,6 +995,7 @@ def _as_table(file: _File, path) -> Path | None:
     return None
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #98a48f04
 def _process_file(file: _File, resume, progress) -> Summary:
     "The three stages over one file"
     file.open(resume)
