@@ -1311,7 +1311,8 @@ def process(
     label_scope: Callable | None = None,
     # Called as `progress(stage, done, total)`; by default draws bars
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
-    # Which model of 'openai' or 'gemini'; by default as `EVALUATOR_MODELS` says
+    # Which model of 'openai' or 'gemini'; by default as `JUDGE_MODELS` of
+    # `argen.settings` says
     evaluator_model: str | None = None,
     concurrent_eval_limit: int = 20,  # Requests in flight
     # Further evaluators, to compare with; their labels are noted where they differ
