@@ -869,7 +869,8 @@ def _train(arguments, progress):
             **_given(arguments, ["dry_run"]),
         )
     except TrainingStopped as stopped:
-        return Result(f"Training stopped: {stopped}", failed=True)
+        said = spell(str(stopped), command_parser("train").flags)
+        return Result(f"Training stopped: {said}", failed=True)
     if hasattr(arguments, "dry_run"):
         return _dry(training)
     length = {"max_completion_length": "--max-completion-length"}
