@@ -41,7 +41,7 @@ class Source:
     rows: Mapping[str, Sequence[Mapping]]  # Prompt's hash → rows
 
 
-# %% ../../nbs/labeling/01_drawing.ipynb #42246eff
+# %% ../../nbs/labeling/01_drawing.ipynb #2c619456
 _OF_SPEED = ("batch_size", "left_to_server")  # Of `sampling`, and not what was asked
 
 
@@ -75,7 +75,7 @@ def _names(evaluations: Sequence[Evaluation]) -> list[str]:
         require(
             names.count(name) == 1,
             f"two evaluations are of {name}, and their settings don't tell them apart; "
-            "give one of them, or evaluate again with another setting, such as `seed`",
+            "give one of them, or evaluate again at another temperature or seed",
         )
     return names
 
