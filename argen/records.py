@@ -676,6 +676,7 @@ def stream_scenarios(
         yield row.place, scenario
 
 
+# %% ../nbs/core/06_records.ipynb #1b64f5ce
 def _short_place(place: str, seen_from: str) -> str:  # Such as 'line 3' or 'row 3'
     "The place of a row within its source; with its file, seen from another file"
     head, _, number = place.rpartition(":")

@@ -184,6 +184,7 @@ def _add_model_judge_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #5838d62c
 def _add_batch_option(parser):
     "The option of judging in batches, for `evaluate` and `compare`"
     from argen.judge.judges import make_judge
@@ -623,6 +624,7 @@ def _add_process_options(parser):
     _add_dry_run(parser)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #ccbaf927
 def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
@@ -1753,6 +1755,7 @@ def _add_meta_options(parser):
     _add_model_judge_options(parser)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #632004f8
 def _import_meta(arguments, progress):
     "Run `argen import healthbench-meta`"
     from argen.rubrics.meta import grader_card
@@ -2131,6 +2134,7 @@ def _add_reproduce_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #487adc31
 def _reproduce(arguments, progress):
     "Run `argen reproduce`"
     from argen.assurance.reproduce import reproduce
@@ -2228,6 +2232,7 @@ def _add_check_options(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #dc991c27
 def _check(arguments, progress):
     "Run `argen check`"
     from argen.models.check import check_model, checkable_models

@@ -684,9 +684,8 @@ class _Input:
 
     def rows(self) -> Iterator[tuple[Scenario | EmptyRow, str | None]]:
         "Scenarios, each with the earlier row that it repeats; others with their place"
-        placed = stream_scenarios(
-            self.source, self.columns, keep_empty=True, say=_silent
-        )
+        how = {"keep_empty": True, "say": _silent}
+        placed = stream_scenarios(self.source, self.columns, **how)
         for number, (place, scenario) in enumerate(placed, 1):
             if isinstance(scenario, EmptyRow):
                 yield scenario, place.replace(str(self.source), self.source.name, 1)
@@ -968,6 +967,7 @@ def _set_empty_aside(row: EmptyRow, place, summary, writers):
     writers.rejected(row, f"{_EMPTY}, at {place}")
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #d45fa28c
 def _count(summary, kept, labels: _Labels, others):
     "Add some rows to the counts of a file"
     for kind, pairs in _before(kept, labels).items():
@@ -1267,6 +1267,7 @@ def _written(source, columns, output_dir, progress) -> Path:
     raise InputError(f"{path}: holds other scenarios; choose another `output_dir`")
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #7d2609e7
 def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]:
     "Files, each with the columns that its fields are read from"
     found = []

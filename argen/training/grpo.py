@@ -459,6 +459,7 @@ def _train_in(run, plan, reporting, resume_from):
                 _fit(plan, run, trainer, checkpoint)
 
 
+# %% ../../nbs/training/14_grpo.ipynb #193a1e73
 def _check_unfinished(run, checkpoint):
     "`TrainingStopped` for a run that came to its end without any reward"
     if checkpoint is None:

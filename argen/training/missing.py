@@ -117,6 +117,6 @@ def check_rewarded(
         )
     raise TrainingStopped(
         f"no completion of its {n_steps} steps got a reward, so nothing was learned "
-        f"and no model is kept; see `missing` in {run / 'completions.jsonl'}; {advice}, "
-        "and start anew, with another `output_dir` or with this folder deleted"
+        f"and no model is kept; see `missing` in {run / 'completions.jsonl'}; {advice},"
+        " and start anew, with another `output_dir` or with this folder deleted"
     )
