@@ -116,7 +116,7 @@ def check_rewarded(
             "`max_completion_length`"
         )
     raise TrainingStopped(
-        f"no completion of its {n_steps} steps got a reward, so nothing was learned "
-        f"and no model is kept; see `missing` in {run / 'completions.jsonl'}; {advice},"
+        f"no completion got a reward (steps: {n_steps}), so nothing was learned and "
+        f"no model is kept; see `missing` in {run / 'completions.jsonl'}; {advice},"
         " and start anew, with another `output_dir` or with this folder deleted"
     )
