@@ -25,6 +25,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 from fastcore.basics import patch
 
@@ -462,6 +463,11 @@ def _label(
     return label
 
 
+# %% ../nbs/core/06_records.ipynb #60eac4ab
+class EmptyText(InputError):
+    "A row that is no scenario because a text in it is empty, or not there"
+
+
 # %% ../nbs/core/06_records.ipynb #d4703ad8
 def _check_turn(turn, number: int):
     "`InputError` unless `turn` is a message with a role and a text"
@@ -478,7 +484,8 @@ def _check_turn(turn, number: int):
     content = turn["content"]
     kind = type(content).__name__
     require(isinstance(content, str), f"{place} must be text, not {kind}")
-    require(content.strip(), f"{place} is empty; write it or delete it")
+    if not content.strip():
+        raise EmptyText(f"{place} is empty; write it or delete it")
 
 
 def _check_order(turns):
@@ -503,8 +510,10 @@ def _read_turns(row: dict) -> list[dict] | None:
         turns = row["prompt"]
     if turns is None:
         return None
+    if turns == []:
+        raise EmptyText("`messages` is empty; write turns or delete the row")
     require(
-        isinstance(turns, list) and turns,
+        isinstance(turns, list),
         "`messages` must be a list of turns, each with `role` and `content`",
     )
     for number, turn in enumerate(turns, 1):
@@ -529,13 +538,21 @@ def _lay_turns(row: dict) -> dict:
 
 
 # %% ../nbs/core/06_records.ipynb #cnv00006
-def _checked_hash(row: dict) -> str:
-    "The hash of a row's scenario; `InputError` for a bad prompt, or another hash"
-    require("prompt" in row, "no `prompt` field; every scenario needs one")
+def _check_prompt(row: dict):
+    "`InputError` unless the prompt is a text; `EmptyText` where there is none"
+    if "prompt" not in row:
+        raise EmptyText("no `prompt` field; every scenario needs one")
     prompt = row["prompt"]
+    if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
+        raise EmptyText("`prompt` is empty; write one or delete the row")
     kind = type(prompt).__name__
     require(isinstance(prompt, str), f"`prompt` must be text, not {kind}")
-    require(prompt.strip(), "`prompt` is empty; write one or delete the row")
+
+
+def _checked_hash(row: dict) -> str:
+    "The hash of a row's scenario; `InputError` for a bad prompt, or another hash"
+    _check_prompt(row)
+    prompt = row["prompt"]
     try:
         digest = prompt_hash(row.get("messages") or prompt)
     except UnicodeEncodeError:
@@ -624,12 +641,27 @@ def dataset(self: Scenarios):  # A `datasets.Dataset`, a row a scenario
     return Dataset.from_dict(columns)
 
 
+# %% ../nbs/core/06_records.ipynb #79cf4dd6
+@dataclass(slots=True, frozen=True)
+class EmptyRow:
+    "A row that is no scenario because a text in it is empty, or not there"
+
+    id: ClassVar[None] = None  # It takes none away from a scenario
+    values: dict  # As the source has them
+
+    def row(self) -> dict:
+        "As JSON fields, the prompt among them"
+        return {"prompt": "", **self.values}
+
+
 # %% ../nbs/core/06_records.ipynb #e77f483a
 def stream_scenarios(
     source,  # As `argen.sources.read_rows` takes it
     columns: Columns = USUAL_COLUMNS,  # Which column each field is read from
+    *,
+    keep_empty: bool = False,  # Pass rows without a text on, as `EmptyRow`?
     **reading,  # `say` and `progress` of `read_rows`
-) -> Iterator[tuple[str, Scenario]]:  # Place, for messages, and scenario
+) -> Iterator[tuple[str, Scenario | EmptyRow]]:  # Place, for messages, and scenario
     "Stream and check scenarios; `InputError` names place and column"
     for row in read_rows(source, columns, **reading):
         if isinstance(row.values, Scenario):
@@ -638,10 +670,13 @@ def stream_scenarios(
         try:
             scenario = checked_scenario(row.values)
         except InputError as error:
-            raise row.explain(error) from None
+            if not keep_empty or not isinstance(error, EmptyText):
+                raise row.explain(error) from None
+            scenario = EmptyRow(row.values)
         yield row.place, scenario
 
 
+# %% ../nbs/core/06_records.ipynb #1b64f5ce
 def _short_place(place: str, seen_from: str) -> str:  # Such as 'line 3' or 'row 3'
     "The place of a row within its source; with its file, seen from another file"
     head, _, number = place.rpartition(":")

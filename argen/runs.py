@@ -137,6 +137,36 @@ def open_run(
     return path
 
 
+# %% ../nbs/core/08_runs.ipynb #3bc4c881
+@contextmanager
+def forgotten_if_unused(
+    folder: Path | None,  # The run's, which `open_run` made; or none
+    *results: Path,  # Files that hold what was done
+):
+    "A run that ends in an `InputError` before there is any result is taken back"
+    try:
+        yield
+    except InputError:
+        if folder is not None and not any(map(_has_content, results)):
+            _forget(folder)
+        raise
+
+
+def _has_content(path: Path) -> bool:
+    "Is there something in a file?"
+    return path.exists() and path.stat().st_size > 0
+
+
+def _forget(folder: Path):
+    "Remove what `open_run` wrote, and the folder if there is nothing else in it"
+    for name in ("manifest.json", COMMAND_FILE):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(
+        OSError
+    ):  # Other files are in it, the note of who holds it among them
+        folder.rmdir()
+
+
 # %% ../nbs/core/08_runs.ipynb #537cc730
 _LOCK = ".argen.lock"
 _own = threading.local()  # Its `folders` are those that this thread holds

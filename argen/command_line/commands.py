@@ -15,8 +15,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from glob import has_magic
 from pathlib import Path
 
+from argen.command_line.options import (
+    Parser,
+    add_options,
+    add_ranges,
+    spell,
+    spell_help,
+)
 from argen.settings import (
     DATASETS,
     DEFAULT_GENERATION_MODEL,
@@ -25,12 +33,13 @@ from argen.settings import (
     GRPO_CONFIG,
     GRPO_OPTIONAL,
     GRPO_PRESETS,
+    JUDGE_MODELS,
+    RISK_THRESHOLD,
     SYSTEM_PROMPTS,
 )
 
 from ..errors import InputError
 from ..runs import hold
-from .options import Parser, add_options, add_ranges, spell
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #e2978ed5
@@ -51,6 +60,23 @@ def _add_input(parser, name, metavar, text, **settings):
     "What a command reads, which has no flag"
     group = parser.add_argument_group("input")
     group.add_argument(name, metavar=metavar, help=text, **settings)
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #04398496
+def _check_there(*named):
+    "`InputError` for a file that isn't there; patterns and `hf:` names are left alone"
+    from argen.files import user_path
+
+    for name in filter(None, named):
+        is_elsewhere = name.startswith("hf:") or has_magic(name)
+        if not is_elsewhere and not user_path(name).exists():
+            raise InputError(f"{name}: no such file; check the path")
+
+
+def _check_results(arguments):
+    "The same of results and a plan"
+    plan = getattr(arguments, "plan", None)
+    _check_there(*arguments.plain_results, *getattr(arguments, "results", []), plan)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #dry00502
@@ -98,6 +124,12 @@ _JUDGE = [
     "max_cost",
 ]
 _SERVICE = ["max_concurrency", "timeout", "price"]
+_PRICED = {
+    "nargs": 2,
+    "type": float,
+    "metavar": ("IN", "OUT"),
+    "help": "cost of a million tokens: of those in, and of those out",
+}
 # As the options call them
 _JUDGE_ONLY = [*_JUDGE, "judge_reasoning_effort", "judge_batch"]
 
@@ -148,15 +180,21 @@ def _add_model_judge_options(parser):
         "",
         RemoteChat,
         _SERVICE,
-        price={"nargs": 2, "type": float, "metavar": ("IN", "OUT")},
+        price=_PRICED,
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #5838d62c
 def _add_batch_option(parser):
     "The option of judging in batches, for `evaluate` and `compare`"
     from argen.judge.judges import make_judge
 
-    add_options(parser, "", make_judge, ["judge_batch"])
+    text = (
+        "ask a service in batches, for half the price (still give that of single"
+        " requests) and with hours of patience; the same command collects what a killed"
+        " one has bought"
+    )
+    add_options(parser, "", make_judge, ["judge_batch"], judge_batch={"help": text})
 
 
 def _model_settings(arguments, names):
@@ -302,6 +340,7 @@ def _add_response_options(parser, engine=None):
         evaluate,
         [name for name in _RESPONSES if name not in ("epochs", "limit")],
         system_prompt={"help": f"{prompts}, or a text of your own"},
+        temperature={"help": "of the sampling; 0 is greedy"},
         reasoning_effort={"choices": list(EFFORTS)},
         engine={"choices": list(ENGINES)} | (engine or {}),
     )
@@ -464,6 +503,26 @@ _GENERATE = {
 }
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #5c74a587
+def _of_datasets(name):
+    "What each kind of dataset has for a setting"
+    told = [f"{about[name]} for {dataset}" for dataset, about in DATASETS.items()]
+    return ", ".join(told)
+
+
+_GENERATE_HELP = {
+    "count": f"rows of each dataset; by default {_of_datasets('count')}",
+    "temperature": f"of the writer; by default {_of_datasets('temperature')}",
+    "engine_memory": "share of the device's memory that vLLM may take; by default as"
+    " for `argen evaluate`",
+    "risk_threshold": "least medical relevance of S0 and S1; by default"
+    f" {RISK_THRESHOLD:g} for language models, off for templates",
+    "embedding_model": "what finds near-duplicates: minilm (packaged), static (fast),"
+    " or a sentence-transformers name or folder",
+    "duplicate_threshold": "least cosine of a repetition",
+}
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #f0b95782
 def _add_generate_options(parser):
     "Options of `argen generate`"
@@ -483,6 +542,7 @@ def _add_generate_options(parser):
         "exclude_from_file": {"metavar": "FILE", "nargs": "+"},
         "engine": {"choices": list(ENGINES)},
     }
+    changes |= {name: {"help": text} for name, text in _GENERATE_HELP.items()}
     for title, names in _GENERATE.items():
         changed = {name: changes[name] for name in names if name in changes}
         add_options(parser, title, generate, names, **changed)
@@ -542,12 +602,17 @@ def _add_process_options(parser):
     _add_input(parser, "files", "FILE", f"scenarios: {_SCENARIO_FILES}", nargs="+")
     _add_column_options(parser)
     labelers = "offline (rules), writer (what the offline writer meant), openai, gemini"
+    models = ", ".join(f"{model} of {name}" for name, model in JUDGE_MODELS.items())
     add_options(
         parser,
         "labels",
         process,
         [*_PROCESS, "parquet", "drop_duplicates", "relabel", "resume"],
         evaluator={"help": f"who labels: {labelers}, openai:MODEL, gemini:MODEL"},
+        evaluator_model={"help": f"which model of a service; by default {models}"},
+        output_dir={
+            "help": "where FILE-hashprompt.jsonl goes; by default beside its input"
+        },
         parquet={"help": "write FILE-hashprompt.parquet, too"},
         drop_duplicates={"help": "set aside rows whose prompt came before"},
         relabel={"help": "give labels that a file already has again"},
@@ -559,6 +624,7 @@ def _add_process_options(parser):
     _add_dry_run(parser)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #ccbaf927
 def _process(arguments, progress):
     "Run `argen process`"
     from argen.scenarios.processing import process
@@ -715,8 +781,13 @@ def _default_text(name):
     default = GRPO_CONFIG[name]
     preset = GRPO_PRESETS["smollm2"].get(name, default)
     if preset != default:
-        return f"default: {preset} for smollm2, else {default}"
-    return f"default: {default}"
+        return f"default: {_typed(preset)} for smollm2, else {_typed(default)}"
+    return f"default: {_typed(default)}"
+
+
+def _typed(value):
+    "A value as it is typed"
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #67e163b4
@@ -765,6 +836,7 @@ def _add_train_options(parser):
             " again resumes; by default a folder in runs/ with date and time",
         },
         system_prompt={"help": f"{', '.join(SYSTEM_PROMPTS)}, or a text of your own"},
+        stop_on_stall={"help": "end a run that stalls; the same command resumes it"},
         wandb_mode={"choices": ["online", "offline", "disabled"]},
         resume_from_checkpoint={"metavar": "DIR"},
     )
@@ -799,7 +871,8 @@ def _train(arguments, progress):
             **_given(arguments, ["dry_run"]),
         )
     except TrainingStopped as stopped:
-        return Result(f"Training stopped: {stopped}", failed=True)
+        said = spell(str(stopped), command_parser("train").flags)
+        return Result(f"Training stopped: {said}", failed=True)
     if hasattr(arguments, "dry_run"):
         return _dry(training)
     length = {"max_completion_length": "--max-completion-length"}
@@ -1479,7 +1552,8 @@ def _add_new_options(parser):
         help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}",
     )
     group.add_argument("path", metavar="FILE.yaml", help="where to")
-    add_options(parser, "", write_template, ["force"])
+    force = {"help": "replace a file that is there"}
+    add_options(parser, "", write_template, ["force"], force=force)
 
 
 def _new(arguments, progress):
@@ -1660,7 +1734,8 @@ def _add_meta_options(parser):
     from argen.rubrics.meta import grader_card
 
     _add_input(parser, "path", "FILE", "HealthBench's meta-evaluation")
-    add_options(parser, "", grader_card, ["limit", "output_dir"])
+    folder = {"help": "folder for card.json and card.md"}
+    add_options(parser, "", grader_card, ["limit", "output_dir"], output_dir=folder)
     add_options(
         parser,
         "judge",
@@ -1672,11 +1747,15 @@ def _add_meta_options(parser):
             "help": "the grader to check: openai, gemini, openai:MODEL, gemini:MODEL;"
             " by default none: physicians with each other",
         },
-        store={"metavar": "FILE"},
+        store={
+            "metavar": "FILE",
+            "help": "where verdicts are kept; by default in the cache folder",
+        },
     )
     _add_model_judge_options(parser)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #632004f8
 def _import_meta(arguments, progress):
     "Run `argen import healthbench-meta`"
     from argen.rubrics.meta import grader_card
@@ -1828,6 +1907,7 @@ def _gate(arguments, progress):
     "Run `argen gate`"
     from argen.assurance.gate import gate
 
+    _check_results(arguments)
     _check_outputs(arguments)
     reason = "the plan holds it; leave it out with `plan`"
     if hasattr(arguments, "plan"):
@@ -1859,12 +1939,18 @@ def _add_plan_options(parser):
 
     changes = {
         "scenarios": {"metavar": "FILE", "required": True},
-        "models": {"nargs": "+", "metavar": "MODEL", "required": True},
+        "models": {
+            "nargs": "+",
+            "metavar": "MODEL",
+            "required": True,
+            "help": "names as for `argen evaluate`; the baseline first",
+        },
         "exclusions": {"flag": "--exclude", "metavar": "SENTENCE", "nargs": "+"},
     }
     names = ["scenarios", "models", "exclusions"]
     add_options(parser, "what to plan", preregister, names, **changes)
-    add_options(parser, "responses", GenerationSettings, _PLANNED)
+    greedy = {"help": "of the sampling; 0 is greedy"}
+    add_options(parser, "responses", GenerationSettings, _PLANNED, temperature=greedy)
     _add_rule_options(parser)
     _add_power_options(parser)
     _add_judge_options(parser)
@@ -1873,8 +1959,8 @@ def _add_plan_options(parser):
     group.add_argument(
         "--output",
         metavar="FILE.json",
-        help="where the plan goes; one that exists is never replaced (default:"
-        " plan.json)",
+        help="file, not a folder, that the plan goes to; one that exists is never"
+        " replaced (default: plan.json)",
     )
 
 
@@ -1932,6 +2018,7 @@ def _plan(arguments, progress):
     from argen.comparison.study_plan import preregister
     from argen.evaluation.responses import GenerationSettings
 
+    _check_there(arguments.scenarios, *getattr(arguments, "pilot", []))
     _check_outputs(arguments)
     plan = preregister(
         arguments.scenarios,
@@ -1975,6 +2062,7 @@ def _add_report_options(parser):
 # %% ../../nbs/command_line/01_commands.ipynb #35297b3e
 def _report(arguments, progress):
     "Run `argen report`"
+    _check_results(arguments)
     _check_outputs(arguments)
     if not _given(arguments, ["checklist", "bundle"]):
         raise InputError(
@@ -2038,10 +2126,15 @@ def _add_reproduce_options(parser):
             "help": "new folder for what is run, and for a list of all numbers",
         },
         ask={"flag": "--no-ask", "help": "don't ask models that run here again"},
-        store={"metavar": "FILE"},
+        store={
+            "metavar": "FILE",
+            "help": "where a service's verdicts were kept; by default in the cache"
+            " folder",
+        },
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #487adc31
 def _reproduce(arguments, progress):
     "Run `argen reproduce`"
     from argen.assurance.reproduce import reproduce
@@ -2125,16 +2218,21 @@ def _add_check_options(parser):
         "how it is asked",
         RemoteChat,
         _CHECK,
-        price={"nargs": 2, "type": float, "metavar": ("IN", "OUT")},
+        price=_PRICED,
         max_tokens={
             "default": None,
             "help": "longest response, in tokens; by default 1,024, and 128 from a"
             " model that runs here",
         },
-        reasoning_effort={"choices": list(EFFORTS)},
+        reasoning_effort={
+            "choices": list(EFFORTS),
+            "help": "how much to reason before responding; by default as the model"
+            " likes",
+        },
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #dc991c27
 def _check(arguments, progress):
     "Run `argen check`"
     from argen.models.check import check_model, checkable_models
@@ -2327,7 +2425,7 @@ def _add_export_options(parser):
         export_model,
         [*_EXPORT, "push"],
         output_dir={
-            "help": "where to; by default `export` in the run, and a folder named as"
+            "help": "where to; by default export in the run, and a folder named as"
             " --to beside a result"
         },
         dtype={"choices": DTYPES, "help": "of merged weights"},
@@ -2594,4 +2692,5 @@ def command_parser(
     parser = Parser(f"argen {name}", description=f"{command.sentence}.")
     command.add_options(parser)
     add_ranges(parser, "grpo" if name == "train" else "")
+    spell_help(parser)
     return parser

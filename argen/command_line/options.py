@@ -11,11 +11,13 @@ __all__ = []
 import argparse
 import difflib
 import inspect
+import logging
 import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from types import NoneType
 from typing import Literal, get_args, get_origin
@@ -100,6 +102,38 @@ def spell(
     return re.sub(r"`(\w+)(?:=([^`]*))?`", flag, text)
 
 
+# %% ../../nbs/command_line/00_options.ipynb #4b577d49
+def _as_typed(
+    text,  # A comment on a parameter
+):
+    "A comment as the help of an option"
+    text = " ".join(text.split()).replace("; `None`: ", "; by default ")
+    return re.sub(r"(?<!\w)'([\w:./-]+)'(?!\w)", r"\1", text)
+
+
+# %% ../../nbs/command_line/00_options.ipynb #741bf4ea
+@contextmanager
+def spelled_logs(
+    flags: Mapping[str, str],  # Parameter → flag of the command
+):
+    "What argen logs in here names flags, not parameters"
+
+    def spelled(record):
+        "Take the parameters out of a record; all records pass"
+        if record.name.startswith("argen."):
+            record.msg, record.args = spell(record.getMessage(), flags), ()
+        return True
+
+    handlers = [*logging.getLogger().handlers, logging.lastResort]
+    for handler in handlers:
+        handler.addFilter(spelled)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(spelled)
+
+
 # %% ../../nbs/command_line/00_options.ipynb #af8790fa
 def add_options(
     parser: argparse.ArgumentParser,
@@ -116,7 +150,7 @@ def add_options(
         changed = dict(changes.get(name, {}))
         default = changed.pop("default", parameter.default)
         flag = changed.pop("flag", "--" + name.replace("_", "-"))
-        text = changed.pop("help", " ".join((parameter.docment or "").split()))
+        text = changed.pop("help", _as_typed(parameter.docment or ""))
         settings = _value_options(parameter.anno, default) | changed
         settings["help"] = _with_default(text, default).replace("%", "%%")
         group.add_argument(flag, dest=name, default=argparse.SUPPRESS, **settings)
@@ -152,6 +186,16 @@ def add_ranges(
         allowed = number_range(action.dest, job)
         if allowed is not None and action.nargs != 0:
             action.help = _with_range(action.help, allowed)
+
+
+def spell_help(parser: argparse.ArgumentParser):
+    "Name flags in the help of each option, where it names parameters"
+    flags = {}
+    for action in parser._actions:
+        if action.option_strings:
+            flags[action.dest] = action.option_strings[0]
+    for action in parser._actions:
+        action.help = spell(action.help or "", flags)
 
 
 # %% ../../nbs/command_line/00_options.ipynb #b05f8f4e

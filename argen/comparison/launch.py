@@ -623,7 +623,7 @@ def _devices(n_models, max_concurrent, *, engine="local", ray=None):
     logging.getLogger(__name__).log(
         logging.WARNING if is_cut else logging.INFO,
         f"{len(devices)} of {n_models} models that run here at once, threads for each: "
-        f"{devices[0]['OMP_NUM_THREADS']}; max_concurrent_models changes that",
+        f"{devices[0]['OMP_NUM_THREADS']}; `max_concurrent_models` changes that",
     )
     return devices
 

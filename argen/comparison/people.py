@@ -21,6 +21,7 @@ from argen.statistics.regression import (
 )
 
 from ..errors import require
+from ..labeling.drawing import name_with_settings
 from ..labeling.plans import Item, Plan, read_plan
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
@@ -157,7 +158,13 @@ def _judged_rows(result, prompts):
 
 def _is_of(result, model):
     "Is a result of the model that a plan names?"
-    return model in (result.name, result.model, model_label(result.model))
+    with_settings = name_with_settings(result.config)
+    return model in (
+        result.name,
+        result.model,
+        model_label(result.model),
+        with_settings,
+    )
 
 
 def _labels_of_result(result, frame):

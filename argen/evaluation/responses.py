@@ -48,7 +48,7 @@ from ..models.messages import conversation, system_text
 from ..models.names import is_remote, model_label
 from ..models.reasoning import UNFINISHED, with_reasoning_apart
 from ..progress import DEFAULT_PROGRESS
-from ..runs import hold, now, open_run, versions
+from ..runs import forgotten_if_unused, hold, now, open_run, versions
 from ..settings import check_numbers
 from ..sources import is_table, parts_of, read_rows
 
@@ -485,14 +485,16 @@ def collect_responses(
     epochs = settings.epochs
     with hold(output_dir, "argen evaluate"):
         run = _open_folder(output_dir, config)
-        responses = generate_responses(
-            chat,
-            scenarios,
-            settings,
-            path=run and run / "responses.jsonl",
-            retry_failed=retry_failed,
-            progress=progress,
-        )
+        path = run and run / "responses.jsonl"
+        with forgotten_if_unused(run, *filter(None, [path])):
+            responses = generate_responses(
+                chat,
+                scenarios,
+                settings,
+                path=path,
+                retry_failed=retry_failed,
+                progress=progress,
+            )
     _note_smaller_batches(config, responses)
     _note_other_models(config, responses)
     _note_left_to_server(config, responses)

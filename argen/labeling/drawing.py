@@ -41,15 +41,41 @@ class Source:
     rows: Mapping[str, Sequence[Mapping]]  # Prompt's hash → rows
 
 
+# %% ../../nbs/labeling/01_drawing.ipynb #2c619456
+_OF_SPEED = ("batch_size", "left_to_server")  # Of `sampling`, and not what was asked
+
+
+def name_with_settings(
+    config: Mapping,  # The `evaluation_config` of a result
+) -> str:  # Such as 'smollm2 (ENHANCED, max_tokens 256, temperature 0.9)'
+    "A model's name and how it was asked, as far as the result records it"
+    name = model_label(str(config.get("model_name") or "model"))
+    prompt = config.get("system_prompt_type")
+    if prompt == "custom":
+        prompt = f"system prompt {str(config.get('system_prompt_hash'))[:6]}"
+    asked = {key: config.get(key) for key in ("temperature", "max_tokens")}
+    asked |= config.get("sampling") or {}
+    words = [prompt] if prompt else []
+    for key, value in sorted(asked.items()):
+        if key not in _OF_SPEED and isinstance(value, (int, float, str)):
+            shown = value if isinstance(value, str) else f"{value:g}"
+            words.append(f"{key} {shown}")
+    return f"{name} ({', '.join(words)})" if words else name
+
+
 def _names(evaluations: Sequence[Evaluation]) -> list[str]:
-    "A name of its own for each; full names where short ones are the same"
+    "A name of its own for each: short, or full, or with settings"
     full = [str(e.config.get("model_name") or "model") for e in evaluations]
-    short = [model_label(name) for name in full]
-    names = short if len(set(short)) == len(short) else full
+    names = [model_label(name) for name in full]
+    if len(set(names)) < len(names):
+        names = full
+    marked = [name_with_settings(e.config) for e in evaluations]
+    names = [m if names.count(n) > 1 else n for n, m in zip(names, marked)]
     for name in names:
         require(
             names.count(name) == 1,
-            f"two evaluations are of {name}; give one of each model",
+            f"two evaluations are of {name}, and their settings don't tell them apart; "
+            "give one of them, or evaluate again at another temperature or seed",
         )
     return names
 

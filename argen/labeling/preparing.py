@@ -38,7 +38,8 @@ class Prepared:
     @property
     def n_telling(self) -> int:
         "Items in which a model's name can be read"
-        names = [name.lower() for name in self.plan.models]
+        # Without the settings that may stand behind a name
+        names = [name.lower().partition(" (")[0] for name in self.plan.models]
         return sum(
             any(name in text.lower() for name in names for text in item.responses)
             for item in self.plan.items

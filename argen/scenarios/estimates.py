@@ -39,7 +39,7 @@ from ..judge.estimates import expect_verdicts
 from ..judge.store import VerdictStore
 from ..models.messages import conversation
 from ..models.names import is_remote
-from ..records import Response, Scenario, read_scenarios
+from ..records import EmptyRow, Response, Scenario, read_scenarios
 from ..runs import is_begun
 from .asking import _next_drafts, _Quota
 from .generation import _challenge, _derive, _Job, _tier_labeler
@@ -90,6 +90,8 @@ def _add_file(file: _File, folder: Path, usages: Sequence[ExpectedUsage]):
     for block in file.blocks():
         prompts = {}
         for scenario, earlier in block:
+            if isinstance(scenario, EmptyRow):
+                continue
             is_dropped = earlier is not None and file.drop_duplicates
             if not is_dropped and len(scenario.transcript) <= _LONGEST:
                 prompts[scenario.transcript] = True

@@ -35,7 +35,7 @@ from ..models.estimates import Estimate
 from ..models.names import is_remote
 from ..progress import DEFAULT_PROGRESS
 from ..records import Scenario, read_scenarios
-from ..runs import hold, open_run
+from ..runs import forgotten_if_unused, hold, open_run
 from .acceptance import Challenge, Difficulty
 from .asking import fill_by_asking
 from .duplicates import DUPLICATE_THRESHOLD, DuplicateIndex
@@ -578,9 +578,16 @@ def _write(job: _Job, others: _Others, resume, progress):
         "choose another `output_dir`, or continue it with `resume`",
     )
     open_run(job.run, "generate", job.manifest(others.index))
+    rejected = job.run / "rejected.jsonl"
+    with forgotten_if_unused(job.run, job.path, rejected):
+        return _write_in(job, rejected, others, progress)
+
+
+def _write_in(job: _Job, rejected: Path, others: _Others, progress):
+    "Write one dataset, whose run is begun; returns its funnel"
     files = DatasetFiles(
         job.path,
-        job.run / "rejected.jsonl",
+        rejected,
         dataset=job.dataset,
         wanted=job.count,
         provenance=job.provenance,

@@ -40,6 +40,7 @@ from argen.files import (
 from argen.records import (
     SCOPES,
     TIERS,
+    EmptyRow,
     Scenario,
     content_hash,
     prompt_hash,
@@ -63,6 +64,7 @@ from argen.sources import (
     Columns,
     asides_of,
     inputs_of,
+    say,
     source_name,
 )
 
@@ -286,6 +288,7 @@ class Summary:
     table_path: Path | None = None  # The output as Parquet, where it was wanted
     dropped: bool = False  # Were rows that repeat an earlier one set aside?
     doubts: list[str] | None = None  # Why labels may mean little
+    empty: list[str] = field(default_factory=list)  # Places of rows without a text
 
     def agreement(
         self,
@@ -379,6 +382,17 @@ def _aside(rejected: Counter) -> str:
     return ", ".join(parts)
 
 
+_PLACES = 3  # Of rows without a text, that are named
+
+
+def _empty_line(summary) -> str:
+    "One line on where texts are empty"
+    named = ", ".join(summary.empty[:_PLACES])
+    hidden = len(summary.empty) - _PLACES
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"no text to label: {named}{more}"
+
+
 def _repeats_line(summary) -> str:
     "One line on prompts that occur more than once"
     prompts, rows = len(summary.repeats), summary.repeats.total()
@@ -433,6 +447,8 @@ def _repr_markdown_(self: Summary):
     if self.rejected:
         aside = escape_markdown(_aside(self.rejected))
         notes.append(f"set aside in {self.rejected_path.name}: {aside}")
+        if self.empty:
+            notes.append(escape_markdown(_empty_line(self)))
         if any(reason.startswith(_UNLABELED) for reason in self.rejected):
             notes.append(_UNLABELED_ADVICE)
     lines = [f"- {note}" for note in notes]
@@ -666,10 +682,14 @@ class _Input:
     stamp: tuple  # Its `_stamp` when it was checked
     texts: TextIndex  # Text → file and row where it is first, of all files
 
-    def rows(self) -> Iterator[tuple[Scenario, str | None]]:
-        "Scenarios, each with the earlier row that it repeats"
-        scenarios = stream_scenarios(self.source, self.columns, say=_silent)
-        for number, (_, scenario) in enumerate(scenarios, 1):
+    def rows(self) -> Iterator[tuple[Scenario | EmptyRow, str | None]]:
+        "Scenarios, each with the earlier row that it repeats; others with their place"
+        how = {"keep_empty": True, "say": _silent}
+        placed = stream_scenarios(self.source, self.columns, **how)
+        for number, (place, scenario) in enumerate(placed, 1):
+            if isinstance(scenario, EmptyRow):
+                yield scenario, place.replace(str(self.source), self.source.name, 1)
+                continue
             first = self.texts.get(_text_key(scenario))
             if first is None:
                 self.require_same(is_known=False)
@@ -687,7 +707,7 @@ class _Input:
                 f"{self.source}: changed while it was processed; run it again"
             )
 
-    def blocks(self) -> Iterator[list[tuple[Scenario, str | None]]]:
+    def blocks(self) -> Iterator[list[tuple[Scenario | EmptyRow, str | None]]]:
         "The same, so many at a time"
         rows = self.rows()
         return iter(lambda: list(islice(rows, _BLOCK)), [])
@@ -925,6 +945,9 @@ def _distinct(file: _File, block, summary, writers) -> list[Scenario]:
     "Rows to label; those that repeat an earlier one are counted, or set aside"
     rows = []
     for scenario, earlier in block:
+        if isinstance(scenario, EmptyRow):
+            _set_empty_aside(scenario, earlier, summary, writers)
+            continue
         if earlier is not None:
             summary.repeats[earlier] += 1
         if earlier is not None and file.drop_duplicates:
@@ -934,6 +957,17 @@ def _distinct(file: _File, block, summary, writers) -> list[Scenario]:
     return rows
 
 
+_EMPTY = "empty prompt"
+
+
+def _set_empty_aside(row: EmptyRow, place, summary, writers):
+    "Set a row without a text aside"
+    summary.rejected[_EMPTY] += 1
+    summary.empty.append(place)
+    writers.rejected(row, f"{_EMPTY}, at {place}")
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #d45fa28c
 def _count(summary, kept, labels: _Labels, others):
     "Add some rows to the counts of a file"
     for kind, pairs in _before(kept, labels).items():
@@ -1223,7 +1257,8 @@ def _written(source, columns, output_dir, progress) -> Path:
     path = folder / f"{_file_stem(source)}.jsonl"
     fresh = folder / f".{_file_stem(source)}.new.jsonl"
     with write_whole(fresh) as file:
-        for _, scenario in stream_scenarios(source, columns, progress=progress):
+        placed = stream_scenarios(source, columns, keep_empty=True, progress=progress)
+        for _, scenario in placed:
             file.write(json_line(scenario).encode("utf-8", "replace"))
     is_same = path.exists() and _file_hash(path) == _file_hash(fresh)
     if is_same or not path.exists():
@@ -1232,6 +1267,7 @@ def _written(source, columns, output_dir, progress) -> Path:
     raise InputError(f"{path}: holds other scenarios; choose another `output_dir`")
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #7d2609e7
 def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]:
     "Files, each with the columns that its fields are read from"
     found = []
@@ -1243,7 +1279,18 @@ def _files(sources, columns, output_dir, progress) -> list[tuple[Path, Columns]]
             written = _written(source, columns, output_dir, progress)
             found.append((written, USUAL_COLUMNS))
     aside = asides_of(path for path, _ in found)
-    return [(path, named) for path, named in found if path not in aside]
+    return _once((path, named) for path, named in found if path not in aside)
+
+
+def _once(files) -> list[tuple[Path, Columns]]:
+    "Each file once, whatever paths and links lead to it"
+    by_target = {}
+    for path, named in files:
+        target = os.path.realpath(path)
+        if target in by_target:
+            say(f"{path}: given more than once; read once")
+        by_target.setdefault(target, (path, named))
+    return list(by_target.values())
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #7db0b8ea
@@ -1265,7 +1312,8 @@ def process(
     label_scope: Callable | None = None,
     # Called as `progress(stage, done, total)`; by default draws bars
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
-    # Which model of 'openai' or 'gemini'; by default as `EVALUATOR_MODELS` says
+    # Which model of 'openai' or 'gemini'; by default as `JUDGE_MODELS` of
+    # `argen.settings` says
     evaluator_model: str | None = None,
     concurrent_eval_limit: int = 20,  # Requests in flight
     # Further evaluators, to compare with; their labels are noted where they differ
@@ -1348,21 +1396,30 @@ class _Scanned:
 
 def _scan(file, number, texts: TextIndex, columns, progress) -> _Scanned:
     "Check a whole file, and note which texts and labels it has"
-    known, n_rows = TextIndex(), 0
+    known, n_rows, n_empty = TextIndex(), 0, 0
     stamp = _stamp(file)
-    placed = stream_scenarios(file, columns, progress=progress)
+    placed = stream_scenarios(file, columns, keep_empty=True, progress=progress)
     for _, scenario in unique_ids(placed, TextIndex()):
         n_rows += 1
+        if isinstance(scenario, EmptyRow):
+            n_empty += 1
+            continue
         texts.setdefault(_text_key(scenario), f"{number} {n_rows}")
         _note_labels(known, scenario)
     require(n_rows, f"{file}: no scenarios in it; write some with `argen generate`")
+    require(
+        n_empty < n_rows,
+        f"{file}: none of its rows ({n_rows}) has a text; write prompts, or name their "
+        "column with `prompt_column`",
+    )
     return _Scanned(n_rows, stamp, known)
 
 
 def _scenarios_of(file, columns) -> Iterator[Scenario]:
     "Scenarios of a file that was checked"
-    for _, scenario in stream_scenarios(file, columns, say=_silent):
-        yield scenario
+    for _, scenario in stream_scenarios(file, columns, keep_empty=True, say=_silent):
+        if not isinstance(scenario, EmptyRow):
+            yield scenario
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #29a5a42a

@@ -41,6 +41,11 @@ from argen.training.launched import (
     gather_weights,
     load_offline_judge,
 )
+from argen.training.missing import (
+    TrainingStopped,
+    check_rewarded,
+    missing_callback,
+)
 
 # %% ../../nbs/training/14_grpo.ipynb #4ff5d3f2
 from ..auditing.cards import judge_line
@@ -65,7 +70,6 @@ from ..tables import markdown_table
 from .callbacks import beta_callback, run_callback
 from .configuration import GrpoSettings, grpo_settings
 from .curves import LiveCurves, plot_run
-from .missing import TrainingStopped, missing_callback
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .rubric_rewards import RubricRewards, rubric_rows
 from .stalls import Watchdog
@@ -438,6 +442,7 @@ def _train_in(run, plan, reporting, resume_from):
     manifest = plan.manifest()
     checkpoint = chosen_checkpoint(run, resume_from)
     check_processes(checkpoint, n_processes())
+    _check_unfinished(run, checkpoint)
     loaded = _load(plan)
     set_seed(plan.settings.seed)
     with warnings.catch_warnings():
@@ -452,6 +457,16 @@ def _train_in(run, plan, reporting, resume_from):
             trainer.add_callback(trainer.watchdog.callback())
             with _ended_by(trainer.watchdog):
                 _fit(plan, run, trainer, checkpoint)
+
+
+# %% ../../nbs/training/14_grpo.ipynb #193a1e73
+def _check_unfinished(run, checkpoint):
+    "`TrainingStopped` for a run that came to its end without any reward"
+    if checkpoint is None:
+        return
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    if state["global_step"] >= state["max_steps"]:
+        check_rewarded(run, state["global_step"])
 
 
 @contextmanager
@@ -590,6 +605,10 @@ def _fit(plan, run, trainer, checkpoint):
     missing = trainer.missing
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.accelerator.wait_for_everyone()
+        n_steps = trainer.state.global_step
+        if missing.reason is None or n_steps >= trainer.state.max_steps:
+            check_rewarded(run, n_steps)
         if missing.reason:
             raise TrainingStopped(missing.reason)
         _save_model(trainer, plan, run)

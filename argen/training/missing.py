@@ -11,8 +11,11 @@ __all__ = ["TrainingStopped", "keep_missing_out_of_advantages"]
 import math
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import InputError
+from ..files import read_jsonl
+from ..models.reasoning import UNFINISHED
 
 
 # %% ../../nbs/training/02_missing.ipynb #8451d09e
@@ -45,7 +48,7 @@ _BATCHES = 3  # Batches in a row that are averaged
 
 def missing_callback(
     limit: float,  # Greatest share of completions without a verdict, [0, 1]
-    every: int = 1,  # Stop only after a multiple of so many steps
+    every: int = 1,  # Stop only after a multiple of so many steps, or the last one
 ):  # A transformers callback; `reason` says why it stopped
     "Stop the training when verdicts are missing"
     from transformers import TrainerCallback
@@ -63,9 +66,8 @@ def missing_callback(
                 self.shares.append(share)
                 self.unfinished.append(logs.get("argen/reasoning_unfinished") or 0)
             is_last = state.global_step >= state.max_steps and len(self.shares) > 0
-            if state.global_step % every or not (
-                len(self.shares) == _BATCHES or is_last
-            ):
+            is_enough = len(self.shares) == _BATCHES and state.global_step % every == 0
+            if not (is_enough or is_last):
                 return
             mean = sum(self.shares) / len(self.shares)
             if mean > limit:
@@ -93,4 +95,28 @@ def _stop_reason(step, share, limit, n_unfinished):
     return (
         f"{problem}; see `missing` in completions.jsonl, repair "
         "the judge, and start the same command again to resume from the checkpoint"
+    )
+
+
+# %% ../../nbs/training/02_missing.ipynb #8be35e75
+def check_rewarded(
+    run: Path,  # The folder of a run that came to its end
+    n_steps: int,  # That it took
+):
+    "`TrainingStopped` where no completion of a run got a reward"
+    n_unfinished = 0
+    for _, row in read_jsonl(run / "completions.jsonl"):
+        if row.get("reward") is not None:
+            return
+        n_unfinished += row.get("error") == UNFINISHED
+    advice = "repair the judge or the reward function"
+    if n_unfinished:
+        advice = (
+            f"the reasoning of {n_unfinished} completions was not finished: raise "
+            "`max_completion_length`"
+        )
+    raise TrainingStopped(
+        f"no completion got a reward (steps: {n_steps}), so nothing was learned and "
+        f"no model is kept; see `missing` in {run / 'completions.jsonl'}; {advice},"
+        " and start anew, with another `output_dir` or with this folder deleted"
     )
