@@ -114,7 +114,7 @@ def fitting_rows() -> list[Statement]:
 
 # %% ../../nbs/auditing/05_fitting.ipynb #922ce4b5
 _INVERSE_PENALTY = 30.0
-_KEPT = 8000  # Grams
+_KEPT = 30_000  # Grams
 _LEAST = 2  # Statements that a gram must be in
 
 

@@ -509,10 +509,13 @@ def classify(
 
 
 # %% ../../nbs/offline/04_classifier.ipynb #aa57cfc0
+_RULES = ("yaml", "json", "npz")  # Files with words and weights
+
+
 def rules_hash() -> str:  # 16 hex digits
     "A hash of the shipped rules and the code that reads them"
     folder = Path(str(files("argen.offline")))
-    data = [*folder.glob("data/*.yaml"), folder / "data" / "labels.npz"]
+    data = [path for kind in _RULES for path in folder.glob(f"data/*.{kind}")]
     paths = sorted(data) + sorted(folder.glob("*.py"))
     text = b"".join(path.read_bytes().replace(b"\r\n", b"\n") for path in paths)
     return hashlib.sha256(text).hexdigest()[:16]
