@@ -161,9 +161,8 @@ def _forget(folder: Path):
     "Remove what `open_run` wrote, and the folder if there is nothing else in it"
     for name in ("manifest.json", COMMAND_FILE):
         (folder / name).unlink(missing_ok=True)
-    with suppress(
-        OSError
-    ):  # Other files are in it, the note of who holds it among them
+    # Other files may be in it, the note of who holds it among them
+    with suppress(OSError):
         folder.rmdir()
 
 
