@@ -372,6 +372,17 @@ class _SaysWhatBegins:
         return super()._save_checkpoint(*args, **kw)
 
 
+# %% ../../nbs/training/12_trainer.ipynb #e3027a3a
+class _TrainsNoStepMore:
+    "A part of the trainer: a run resumed at its last step is at its end"
+
+    def _run_epoch(self, *args, **kw):
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kw)
+
+
 # %% ../../nbs/training/12_trainer.ipynb #812aca6f
 def policy_trainer() -> type:
     "TRL's `GRPOTrainer` with these parts in front of it"
@@ -380,6 +391,7 @@ def policy_trainer() -> type:
     logging.getLogger("trl.trainer.grpo_trainer").addFilter(_hides_prompts)
     parts = (
         _SaysWhatBegins,
+        _TrainsNoStepMore,
         _HearsWitness,
         _HidesJudgeLatency,
         _RecordsCompletions,
