@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from .errors import InputError, require
@@ -844,17 +844,31 @@ def _quiet(stage, done, total):
 
 
 # %% ../nbs/core/03_sources.ipynb #e73f8178
+_LOOKED_AT = 100  # Rows whose columns are known when one is chosen
+
+
+def _column_names_of(rows) -> list[str]:
+    "Names of the columns of some rows, in the order in which they come"
+    names = {}
+    for row in rows:
+        if isinstance(row.values, Mapping):
+            names |= dict.fromkeys(map(str, row.values))
+    return list(names)
+
+
 def _one_source(source, columns, say, progress) -> Iterator[SourceRow]:
     "Rows of a source that is no folder and no pattern"
     name = source_name(source)
     is_json = _is_json(source)
+    rows = _raw_rows(source, progress)
+    first = list(islice(rows, _LOOKED_AT))
     chosen = None
-    for row in _raw_rows(source, progress):
+    for row in chain(first, rows):
         if not isinstance(row.values, Mapping):
             yield row
             continue
         if chosen is None:
-            names = list(map(str, row.values))
+            names = _column_names_of([*first, row])
             chosen, words = choose_columns(
                 names, columns, source=name, is_table=not is_json
             )
