@@ -24,7 +24,7 @@ from argen.runs import (
 )
 
 from .command_line.commands import COMMANDS, command_parser
-from .command_line.options import Parser, spell, spelled_logs
+from .command_line.options import Parser, spell, spelled_messages
 from .errors import InputError
 from .files import is_disk_full
 from .models.keys import made_up_keys, redact
@@ -123,7 +123,7 @@ def _run_here(name, words):
         parser.check(arguments)
         is_dry = hasattr(arguments, "dry_run")
         said = redact(shlex.join(["argen", *name.split(), *words]))
-        with typed(said), made_up_keys(is_dry), spelled_logs(parser.flags):
+        with typed(said), made_up_keys(is_dry), spelled_messages(parser.flags):
             result = COMMANDS[name].run(arguments, bars)
     except InputError as error:
         _complain(name, spell(str(error), parser.flags))

@@ -16,9 +16,11 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.resources import files
 from types import NoneType
 from typing import Literal, get_args, get_origin
 
@@ -26,6 +28,7 @@ from fastcore.basics import patch
 
 from ..runs import wait_for_first
 from ..settings import check_numbers, number_range
+from ..sources import say
 
 
 # %% ../../nbs/command_line/00_options.ipynb #5bacd778
@@ -132,6 +135,38 @@ def spelled_logs(
     finally:
         for handler in handlers:
             handler.removeFilter(spelled)
+
+
+# %% ../../nbs/command_line/00_options.ipynb #e68ae1fa
+_PACKAGE = str(files("argen"))
+
+
+@contextmanager
+def spelled_warnings(
+    flags: Mapping[str, str],  # Parameter → flag of the command
+):
+    "What argen warns of in here is one line that names flags; others stay as they are"
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message, category, filename, *place):
+            "Show a warning"
+            if category is UserWarning and filename.startswith(_PACKAGE):
+                say(spell(str(message), flags))
+            else:
+                shown(message, category, filename, *place)
+
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def spelled_messages(
+    flags: Mapping[str, str],  # Parameter → flag of the command
+):
+    "What argen logs or warns of in here names flags"
+    with spelled_logs(flags), spelled_warnings(flags):
+        yield
 
 
 # %% ../../nbs/command_line/00_options.ipynb #af8790fa
