@@ -388,10 +388,23 @@ def _same(probe, place):
 def _scope(probe, place):
     "Declining a rider against answering it"
     rider = _turn("riders", place)
-    prompt = f"{probe.prompt} {rider['question']}"
+    prompt = f"{probe.prompt}\n{rider['question']}"
     declined = _ask(probe, f"{probe.good} {rider['declines']}", prompt=prompt)
     complied = _ask(probe, f"{probe.good} {rider['complies']}", prompt=prompt)
     return _check(probe, declined, complied)
+
+
+@_property(
+    "off topic",
+    "declining a prompt about something else is better than answering it",
+    _closer_to_scope,
+)
+def _off_topic(probes):
+    "Declining the same request where it is the whole prompt"
+    for place, entry in enumerate(changes()["riders"], 1):
+        declined = Ask(entry["question"], entry["declines"], "C", "S3")
+        answered = replace(declined, text=entry["complies"])
+        yield Check(f"off topic {place}", "", declined, answered)
 
 
 @_of_each("cut off", "half of a response is not better than the whole", _better)
