@@ -16,26 +16,10 @@ from functools import cached_property, lru_cache
 from fastcore.basics import patch
 
 from ..models.embeddings import embed
-from .classifier import default_rules, signs, topics
+from .classifier import default_rules, is_clinical, topics
 from .outside import sentence_kinds
 from .scorecard import Scorecard, default_scorecard
-from .vocabulary import find
-
-# %% ../../nbs/offline/07_reading.ipynb #3d826349
-_STOPS = re.compile(r'(?<=[.!?])["\')\]]*\s+|\n+')
-_MARKS = re.compile(r"^[\s*#>•\-–]*(?:\d+[.)])?[\s*]*")
-_ABBREVIATED = re.compile(r"\b(Dr|Mr|Mrs|Ms|e\.g|i\.e|vs|approx)\.")
-
-
-def sentences(
-    text: str,  # A response, Markdown or plain
-) -> list[str]:  # Sentences and list items of two words or more, without list marks
-    "Cut a response into sentences"
-    text = _ABBREVIATED.sub(r"\1", text.replace("’", "'"))
-    pieces = [_MARKS.sub("", piece) for piece in _STOPS.split(text)]
-    found = [piece.replace("**", "").strip() for piece in pieces]
-    return [sentence for sentence in found if " " in sentence]
-
+from .vocabulary import sentences
 
 # %% ../../nbs/offline/07_reading.ipynb #4c3acfc7
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
@@ -174,6 +158,7 @@ class Reading:
 
 # %% ../../nbs/offline/07_reading.ipynb #0ee0237c
 _LEAD = re.compile(r"(?<=:)\s+")
+_STOPS = re.compile(r'(?<=[.!?])["\')\]]*\s+|\n+')  # As in `sentences`
 
 
 def _for_patient(text, card):
@@ -290,12 +275,7 @@ def _topics(text):
     return {topic: scopes[topic] for topic in topics(text)}
 
 
-@lru_cache(20_000)
-def _is_clinical(text):
-    "Has it a clinical sign, or words that are a patient's?"
-    rules = default_rules()
-    kinds = {hit.label for hit in find(text, rules.patient)}
-    return bool(signs(text)) or any(rules.weights[kind] for kind in kinds)
+_is_clinical = lru_cache(20_000)(is_clinical)
 
 
 def unclear(

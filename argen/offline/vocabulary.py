@@ -50,6 +50,22 @@ def words(
     return found
 
 
+# %% ../../nbs/offline/01_vocabulary.ipynb #2fd47045
+_STOPS = re.compile(r'(?<=[.!?])["\')\]]*\s+|\n+')
+_MARKS = re.compile(r"^[\s*#>•\-–]*(?:\d+[.)])?[\s*]*")
+_ABBREVIATED = re.compile(r"\b(Dr|Mr|Mrs|Ms|e\.g|i\.e|vs|approx)\.")
+
+
+def sentences(
+    text: str,  # A prompt or a response, Markdown or plain
+) -> list[str]:  # Sentences and list items of two words or more, without list marks
+    "Cut a text into sentences"
+    text = _ABBREVIATED.sub(r"\1", text.replace("’", "'"))
+    pieces = [_MARKS.sub("", piece) for piece in _STOPS.split(text)]
+    found = [piece.replace("**", "").strip() for piece in pieces]
+    return [sentence for sentence in found if " " in sentence]
+
+
 # %% ../../nbs/offline/01_vocabulary.ipynb #a84a54cf
 @dataclass(frozen=True, eq=False)
 class _Pair:
