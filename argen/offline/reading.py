@@ -93,10 +93,10 @@ def _distinct(found, limit):
     return kept
 
 
-# %% ../../nbs/offline/07_reading.ipynb #b416b543
+# %% ../../nbs/offline/07_reading.ipynb #6020c3e0
 @dataclass(frozen=True)
-class Reading:
-    "A prompt and a response, cut up for the rules"
+class Given:
+    "A prompt and a response, as the judge gets them"
 
     prompt: str  # What the patient wrote
     text: str  # The response
@@ -107,6 +107,12 @@ class Reading:
     near: float = 0.6  # Cosine between prompt and response, [-1, 1]
     card: Scorecard = field(default_factory=default_scorecard)  # Wording and limits
     notes: tuple[str, ...] = ()  # On how it was read, for the reasoning
+
+
+# %% ../../nbs/offline/07_reading.ipynb #b416b543
+@dataclass(frozen=True)
+class Reading(Given):
+    "A prompt and a response, cut up for the rules"
 
     @cached_property
     def all_sentences(self) -> list[str]:
@@ -149,11 +155,17 @@ class Reading:
         asked = to_ask(self)
         return dict(zip(asked, sentence_kinds(asked)))
 
-    def at(self, near):
-        "The same with another cosine; what was worked out is kept"
-        same = replace(self, near=near)
-        same.__dict__.update(self.__dict__ | {"near": near})
-        return same
+
+# %% ../../nbs/offline/07_reading.ipynb #b16fb349
+@patch
+def at(
+    self: Reading,
+    near: float,  # Cosine between prompt and response, [-1, 1]
+) -> Reading:
+    "The same with another cosine; what was worked out is kept"
+    same = replace(self, near=near)
+    same.__dict__.update(self.__dict__ | {"near": near})
+    return same
 
 
 # %% ../../nbs/offline/07_reading.ipynb #0ee0237c
@@ -294,19 +306,19 @@ def to_ask(
     return unclear(reading.own) if reading.asides else []
 
 
+# %% ../../nbs/offline/07_reading.ipynb #b100aa66
 @lru_cache(20_000)
 def _outside_parts(prompt, limit):
     "Sentences of a prompt outside health care, by the lists or by their meaning"
     parts = sentences(prompt)
     asked = unclear(parts)
-    chances = dict(zip(asked, sentence_kinds(asked)))
-    found = []
-    for part in parts:
-        # A prompt declines nothing: what sounds like it names a subject outside
-        by_meaning = part in chances and 1 - chances[part]["inside"] >= limit
-        if by_meaning or "S3" in _topics(part).values():
-            found.append(part)
-    return tuple(found)
+    # Where nothing is clinical by its words, the meaning of a part alone says little
+    chances = sentence_kinds(asked) if len(asked) < len(parts) else []
+    # A prompt declines nothing: what sounds like it names a subject outside
+    kinds = zip(asked, chances)
+    found = {part for part, chance in kinds if 1 - chance["inside"] >= limit}
+    found |= {part for part in parts if "S3" in _topics(part).values()}
+    return tuple(part for part in parts if part in found)
 
 
 def _asides(prompt, scope, card):
@@ -391,12 +403,15 @@ def _declines(reading, sentence):
     refuses = reading.card.wording["refusal"].search(sentence)
     if reading.scope == "S3":
         return bool(refuses) or _is_kind(reading, sentence, "declining")
-    if _topics(sentence) or not _is_kind(reading, sentence, "declining"):
+    if not _is_kind(reading, sentence, "declining"):
         return False
-    return reading.kinds[sentence]["declining"] >= _SURE
+    needed = _SURE_OF_A_SUBJECT if _topics(sentence) else _SURE
+    return reading.kinds[sentence]["declining"] >= needed
 
 
-_SURE = 0.5  # That it declines, where the prompt is about health too
+# That it declines, where the prompt is about health too
+_SURE = 0.5
+_SURE_OF_A_SUBJECT = 0.9  # The same of a sentence on a subject that the lists know
 
 
 def _stance(reading, sentence):

@@ -114,16 +114,16 @@ def _rubric_hash(groups, wording):
         "small": sorted(groups["small words"]),
         "function": sorted(groups["function words"]),
         "generic": sorted(groups["generic words"]),
-        "danger": _danger_hash(),
+        "weights": {name: _file_hash(name) for name in ("danger.json", "outside.npz")},
         "topics": _topic_texts(),
         "embedding": "all-MiniLM-L6-v2",
     }
     return hashlib.sha1(json.dumps(rubric, sort_keys=True).encode()).hexdigest()
 
 
-def _danger_hash():
-    "SHA-1 of the weights of dangerous statements"
-    data = (files("argen.offline") / "data" / "danger.json").read_bytes()
+def _file_hash(name):
+    "SHA-1 of a file of weights"
+    data = (files("argen.offline") / "data" / name).read_bytes()
     return hashlib.sha1(data).hexdigest()
 
 
