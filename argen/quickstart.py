@@ -72,7 +72,7 @@ class DemoSize:
     train: int = 160  # Scenarios to train on
     validation: int = 80  # Scenarios to choose settings by
     held_out: int = 80  # Scenarios to report on
-    steps: int = 12  # GRPO steps
+    steps: int = 10  # GRPO steps
     max_tokens: int = 80  # Longest response, in training and evaluation alike
     batch: int = 16  # Completions of one step
     generations: int = 8  # Completions of one prompt
