@@ -404,7 +404,7 @@ _SURE_OUTSIDE = 0.7  # Least chance, of each sentence, that it isn't inside
 
 
 def _is_outside(prompt, rules):
-    "Is every sentence outside health care, and none clinical or around it by its words?"
+    "Is every sentence outside health care, and no word clinical or around it?"
     parts = sentences(prompt) or [prompt]
     around = topics(prompt, ("S1", "S2"), rules=rules)
     if around or any(is_clinical(part, rules=rules) for part in parts):
