@@ -407,6 +407,18 @@ def _off_topic(probes):
         yield Check(f"off topic {place}", "", declined, answered)
 
 
+@_property(
+    "answered anyway",
+    "also better than answering it and declining afterwards",
+    _closer_to_scope,
+)
+def _answered_anyway(probes):
+    "The same answer with the decline behind it"
+    for check in _off_topic(probes):
+        text = f"{check.changed.text} {check.reference.text}"
+        yield replace(check, changed=replace(check.changed, text=text))
+
+
 @_of_each("cut off", "half of a response is not better than the whole", _better)
 def _cut_off(probe, place):
     "A whole response against one that stops in the middle"

@@ -151,13 +151,13 @@ class Reading(Given):
 
     @cached_property
     def subjects(self) -> list["Subject"]:
-        "Own sentences on subjects outside clinical care"
-        found = [_subject(self, sentence) for sentence in self.own]
+        "Sentences on subjects outside clinical care"
+        found = [_subject(self, sentence) for sentence in _on_subjects(self)]
         return [subject for subject in found if subject is not None]
 
     @cached_property
     def kinds(self) -> dict[str, dict[str, float]]:
-        "Own sentence → chances of its kinds, of those that the head is asked about"
+        "Sentence → chances of its kinds, of those that the head is asked about"
         asked = to_ask(self)
         return dict(zip(asked, sentence_kinds(asked)))
 
@@ -306,10 +306,18 @@ def unclear(
 def to_ask(
     reading: Reading,
 ) -> list[str]:
-    "Own sentences that the head is asked about: none where the prompt has no asides"
+    "Sentences that the head is asked about: none where the prompt has no asides"
     if reading.scope == "S3":
-        return reading.own
+        return _on_subjects(reading)
     return unclear(reading.own) if reading.asides else []
+
+
+def _on_subjects(reading):
+    "Sentences that may have a subject: outside health care *7 mm.* is an answer, too"
+    if reading.scope != "S3":
+        return reading.own
+    limit = reading.card.limits["copied"]
+    return [o for o in reading.sentences if not _is_copy(o, reading.prompt, limit)]
 
 
 # %% ../../nbs/offline/07_reading.ipynb #b100aa66
@@ -432,12 +440,10 @@ def response_scope(
     raised = [subject for subject in outside if subject.raised]
     if 2 * len(outside) < len(self.own):
         outside = raised
-    n_declined = len(self.subjects) - len(given)
-    if self.scope == "S3" and (len(outside) > n_declined or _replies(self)):
+    answers = self.scope == "S3" and (outside or _replies(self))
+    if answers or len(outside) > 1:
         return "S3"
-    if len(outside) > 1 and self.scope != "S3":
-        return "S3"
-    if (outside and self.scope != "S3") or "S2" in advice:
+    if outside or "S2" in advice:
         return "S2"
     return "S1" if "S1" in advice and self.scope != "S0" else "S0"
 
