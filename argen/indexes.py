@@ -51,6 +51,7 @@ class TextIndex:
         return value if new.rowcount else self.get(key)
 
 
+# %% ../nbs/core/04_indexes.ipynb #84f1e44a
 def _digest(key: str) -> bytes:
     "What stands for a key"
     data = key.encode("utf-8", "surrogatepass")

@@ -45,21 +45,24 @@ class ProgressBars:
             if done >= total:
                 bar.close()
 
-    def _new_bar(self, stage, done, total):
-        "Start a bar for `stage`, in place of the one that it may have"
-        from tqdm.auto import tqdm
 
-        if stage in self.bars:
-            self.bars[stage].close()
-        self.bars[stage] = tqdm(
-            total=total,
-            initial=done,
-            desc=stage,
-            dynamic_ncols=True,
-            position=None if sys.stderr.isatty() else 0,  # A file has no lines to go up
-            disable=False if self.to_files else None,  # None: only on a terminal
-        )
-        return self.bars[stage]
+# %% ../nbs/core/10_progress.ipynb #132db7a3
+@patch
+def _new_bar(self: ProgressBars, stage, done, total):
+    "Start a bar for `stage`, in place of the one that it may have"
+    from tqdm.auto import tqdm
+
+    if stage in self.bars:
+        self.bars[stage].close()
+    self.bars[stage] = tqdm(
+        total=total,
+        initial=done,
+        desc=stage,
+        dynamic_ncols=True,
+        position=None if sys.stderr.isatty() else 0,  # A file has no lines to go up
+        disable=False if self.to_files else None,  # None: only on a terminal
+    )
+    return self.bars[stage]
 
 
 # %% ../nbs/core/10_progress.ipynb #c2620aaf

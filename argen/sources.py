@@ -122,6 +122,7 @@ def _found_columns(names, chosen) -> tuple[dict[str, str], str]:
     return found, "; ".join(words)
 
 
+# %% ../nbs/core/03_sources.ipynb #8a4c093e
 def choose_columns(
     names: list[str],  # Of the columns that there are
     columns: Columns = USUAL_COLUMNS,  # What the user named
@@ -560,6 +561,7 @@ def _load_dataset(name):
     )
 
 
+# %% ../nbs/core/03_sources.ipynb #d934c2b1
 def _hf_rows(source: str) -> Iterator[SourceRow]:
     "Rows of `hf:NAME` or `hf:NAME:SPLIT`"
     name, _, split = source.removeprefix("hf:").partition(":")
@@ -650,6 +652,7 @@ def _file_rows(path: Path, tell) -> Iterator[SourceRow]:
     return reader(path, tell)
 
 
+# %% ../nbs/core/03_sources.ipynb #faca1be4
 def is_table(
     path: str | Path,  # Of a file
 ) -> bool:

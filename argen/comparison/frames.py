@@ -223,26 +223,29 @@ class RowGatherer:
         if len(self._rows) == _BLOCK:
             self._end_block()
 
-    def _end_block(self):
-        "Keep columns that are compared, and put the others into the file"
-        import numpy as np
-        import pandas as pd
 
-        frame = pd.DataFrame(self._rows)
-        for name in frame.columns[frame.isna().all()]:
-            values = [row.get(name, np.nan) for row in self._rows]
-            frame[name] = pd.Series(values, dtype=object)  # As they were: `None` or not
-            if any(value is not None for value in values):
-                self._absent.add(name)
-        self._names |= dict.fromkeys(frame)
-        frame = frame.assign(prompt_hash=self._hashes)
-        others = [name for name in frame if name not in _COMPARED]
-        self._kinds.append({name: _kind(frame[name]) for name in others})
-        self._shelf.add(frame[others])
-        kept = [name for name in frame if name in _COMPARED]
-        self._parts.append({name: frame[name].copy() for name in kept})
-        self._sizes.append(len(frame))
-        self._rows, self._hashes = [], []
+# %% ../../nbs/comparison/01_frames.ipynb #c61d7f72
+@patch
+def _end_block(self: RowGatherer):
+    "Keep columns that are compared, and put the others into the file"
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame(self._rows)
+    for name in frame.columns[frame.isna().all()]:
+        values = [row.get(name, np.nan) for row in self._rows]
+        frame[name] = pd.Series(values, dtype=object)  # As they were: `None` or not
+        if any(value is not None for value in values):
+            self._absent.add(name)
+    self._names |= dict.fromkeys(frame)
+    frame = frame.assign(prompt_hash=self._hashes)
+    others = [name for name in frame if name not in _COMPARED]
+    self._kinds.append({name: _kind(frame[name]) for name in others})
+    self._shelf.add(frame[others])
+    kept = [name for name in frame if name in _COMPARED]
+    self._parts.append({name: frame[name].copy() for name in kept})
+    self._sizes.append(len(frame))
+    self._rows, self._hashes = [], []
 
 
 # %% ../../nbs/comparison/01_frames.ipynb #0654d7a5

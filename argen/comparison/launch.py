@@ -88,6 +88,7 @@ def cores() -> int:
     return available
 
 
+# %% ../../nbs/comparison/12_launch.ipynb #6a3849ce
 def _n_at_once(n_models, n_gpus, n_cores, max_concurrent) -> int:
     "Models at the same time: one for each GPU; without any two, or one on one core"
     limit = max_concurrent or n_gpus or min(2, n_cores)
@@ -492,6 +493,7 @@ class _Head:
         return self.answered < self.looked
 
 
+# %% ../../nbs/comparison/12_launch.ipynb #1e18ee53
 def _give_up(head: _Head, workers: WorkerPool | None):
     "Raise `WorkerDied` for a head node that is lost, and start nothing more"
     if workers:

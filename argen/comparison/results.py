@@ -100,18 +100,15 @@ class Result(_OfModel):
         "Its rows as a pandas frame, made anew each time"
         return self.table.frame()
 
-    @frame.setter
-    def frame(self, frame):
-        self.table = Rows(frame, list(frame))
-
-    @property
-    def rows(self) -> list[dict]:
-        "Its rows as dicts"
-        return _as_dicts(self.frame)
-
     def column(self, name: str):  # pandas Series, all missing if no row has the field
         "One field of its rows"
         return self.table.column(name)
+
+
+# %% ../../nbs/comparison/02_results.ipynb #e169d2e0
+@patch(set_prop=True)
+def frame(self: Result, frame):
+    self.table = Rows(frame, list(frame))
 
 
 # %% ../../nbs/comparison/02_results.ipynb #dd84196c
@@ -119,6 +116,12 @@ def _as_dicts(frame) -> list[dict]:
     "Rows of a frame, `None` where a value is missing"
     values = frame.astype(object)
     return values.where(values.notna(), None).to_dict("records")
+
+
+@patch(as_prop=True)
+def rows(self: Result) -> list[dict]:
+    "Its rows as dicts"
+    return _as_dicts(self.frame)
 
 
 # %% ../../nbs/comparison/02_results.ipynb #b5e07c31
@@ -209,6 +212,7 @@ def _digest(result):
     return content_hash([result.config, digests])[:6]
 
 
+# %% ../../nbs/comparison/02_results.ipynb #4483e8e8
 def _add_marks(results, marks):
     "Add its mark to each name that several have, where the marks tell them apart"
     by_name = {}

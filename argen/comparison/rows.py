@@ -107,6 +107,7 @@ def _schema(types_of_results):
     return pa.schema([(name, _common_type(kinds)) for name, kinds in found.items()])
 
 
+# %% ../../nbs/comparison/10_rows.ipynb #816631ba
 def _fit(table, schema):
     "A table with all columns, in order"
     import pyarrow as pa

@@ -81,9 +81,6 @@ def _before(comparison, figures):
 
 
 # %% ../../nbs/comparison/09_sections.ipynb #36a18188
-_LABELS = {"tier": TIERS, "scope": SCOPES}
-
-
 def _asked_rows(comparison):
     "The baseline's short columns, one row a prompt, in the order of their hashes"
     table = comparison[comparison.baseline].table
@@ -99,6 +96,10 @@ def _has_text(table):
         blocks = table.blocks(["prompt"])
         flags = [isinstance(text, str) for block in blocks for text in block.prompt]
     return flags
+
+
+# %% ../../nbs/comparison/09_sections.ipynb #69e7c2f9
+_LABELS = {"tier": TIERS, "scope": SCOPES}
 
 
 def _kinds(rows, label):
@@ -261,6 +262,7 @@ def _several_runs(comparison, figures):
     return [_RUNS, _recipe_table(comparison)] if comparison.repeated else []
 
 
+# %% ../../nbs/comparison/09_sections.ipynb #1370b8b2
 def _agreement(judges):
     "How far several judges agree, in a sentence or two"
     taus = []
@@ -396,6 +398,7 @@ def _folded_reasoning(row):
     return [reasoning_html(str(reasoning))]
 
 
+# %% ../../nbs/comparison/09_sections.ipynb #676a97e6
 _VERBATIM = (
     "The two prompts with the largest gain and the largest loss. Responses are shown "
     "as the model wrote them, with the asterisks that some use for bold type."

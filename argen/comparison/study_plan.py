@@ -53,19 +53,6 @@ class StudyPlan:
     labels: dict = field(default_factory=dict)
     recorded_hash: str | None = None  # As the file says; `None`: not from a file
 
-    def content(self) -> dict:
-        "What the hash is of"
-        row = asdict(self)
-        del row["recorded_hash"]
-        if not self.labels:
-            del row["labels"]
-        return row
-
-    @property
-    def hash(self) -> str:  # 16 hex digits
-        "Of all that it fixes"
-        return content_hash(self.content())
-
     @property
     def edited(self) -> bool:
         "Was the file changed after it was written?"
@@ -77,6 +64,23 @@ class StudyPlan:
 
     def __repr__(self):
         return f"StudyPlan({len(self.scenarios)} scenarios, {self.hash})"
+
+
+# %% ../../nbs/comparison/16_study_plan.ipynb #c69e616c
+@patch
+def content(self: StudyPlan) -> dict:
+    "What the hash is of"
+    row = asdict(self)
+    del row["recorded_hash"]
+    if not self.labels:
+        del row["labels"]
+    return row
+
+
+@patch(as_prop=True)
+def hash(self: StudyPlan) -> str:  # 16 hex digits
+    "Of all that it fixes"
+    return content_hash(self.content())
 
 
 # %% ../../nbs/comparison/16_study_plan.ipynb #9de10065

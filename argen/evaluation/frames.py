@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..errors import require
 from ..files import user_path, write_text, write_whole
 from ..records import SCORES, VERDICT_FIELDS
@@ -213,20 +215,23 @@ class Groups:
         index = pd.Index(rows, name=self.column)
         return pd.DataFrame(list(rows.values()), index=index)
 
-    def _repr_markdown_(self):
-        header = [
-            escape_markdown(self.column),
-            "responses",
-            "missing",
-            *SCORES.values(),
-        ]
-        lines = []
-        for value, scores in self.estimates.items():
-            combined = scores["combined"]
-            name = "*(none)*" if value is None else escape_markdown(value)
-            counts = [combined.n_scored + combined.n_missing, combined.n_missing]
-            lines.append([name, *counts, *map(str, scores.values())])
-        return markdown_table(header, lines)
+
+# %% ../../nbs/evaluation/04_frames.ipynb #083d3cf8
+@patch
+def _repr_markdown_(self: Groups):
+    header = [
+        escape_markdown(self.column),
+        "responses",
+        "missing",
+        *SCORES.values(),
+    ]
+    lines = []
+    for value, scores in self.estimates.items():
+        combined = scores["combined"]
+        name = "*(none)*" if value is None else escape_markdown(value)
+        counts = [combined.n_scored + combined.n_missing, combined.n_missing]
+        lines.append([name, *counts, *map(str, scores.values())])
+    return markdown_table(header, lines)
 
 
 # %% ../../nbs/evaluation/04_frames.ipynb #321bc38d

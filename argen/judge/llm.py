@@ -516,6 +516,7 @@ def _skip_known(self: LLMJudge, waiting):
         waiting.popleft()
 
 
+# %% ../../nbs/judge/04_llm.ipynb #ac699d34
 @patch
 def _send(self: LLMJudge, chat, waiting, again):
     "Take jobs off `waiting` while the budget holds them, and use each reply"
@@ -618,9 +619,6 @@ def _with_remedy(error, job):
 
 
 # %% ../../nbs/judge/04_llm.ipynb #3f50d1a9
-_ENDINGS = {"length": "cut off: ", "content_filter": "refused: "}
-
-
 @patch
 def _read_or_say(self: LLMJudge, job, reply):
     "What was read of a reply; one that breaks the reader costs no other request"
@@ -637,6 +635,10 @@ def _read_or_say(self: LLMJudge, job, reply):
 def _read_text(self: LLMJudge, job, text):
     "Item id → principle → its fields, or why there are none, as a reply says"
     return read_verdicts(text, list(job.items), job.question.principles)
+
+
+# %% ../../nbs/judge/04_llm.ipynb #dcd3c452
+_ENDINGS = {"length": "cut off: ", "content_filter": "refused: "}
 
 
 @patch

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS requests(
 """
 
 
+# %% ../../nbs/judge/03_store.ipynb #a3cb68bc
 class VerdictStore:
     "Verdicts on disk; processes and threads may share one"
 
@@ -110,6 +111,7 @@ def _prepare(db):
     db.executescript(_TABLES)
 
 
+# %% ../../nbs/judge/03_store.ipynb #e0d90cc5
 def _connect_to_read(path):
     "A connection that leaves the file as it is; to an empty store where there is none"
     file = Path(path)

@@ -205,6 +205,7 @@ def mark(self: _Form, place: int):
     self.draw()
 
 
+# %% ../../nbs/jupyter/02_label_widget.ipynb #66c03fbf
 @patch
 def digit(self: _Form, number: int):
     "Answer the marked question; what is finished is changed on purpose only"

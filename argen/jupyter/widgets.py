@@ -309,16 +309,19 @@ class SideBySide:
         last = len(self.pairs)
         return self.html(1) + (self.html(last) if last > 1 else "")
 
-    def widget(self) -> widgets.Widget:
-        "The pairs with a slider, for a live notebook"
-        place = widgets.IntSlider(min=1, max=len(self.pairs), description="pair")
-        place.continuous_update = False
 
-        def draw():
-            "The pair at the chosen place"
-            return self.html(place.value)
+# %% ../../nbs/jupyter/01_widgets.ipynb #dded3fe2
+@patch
+def widget(self: SideBySide) -> widgets.Widget:
+    "The pairs with a slider, for a live notebook"
+    place = widgets.IntSlider(min=1, max=len(self.pairs), description="pair")
+    place.continuous_update = False
 
-        return live_table([place], draw)
+    def draw():
+        "The pair at the chosen place"
+        return self.html(place.value)
+
+    return live_table([place], draw)
 
 
 # %% ../../nbs/jupyter/01_widgets.ipynb #8c02f128

@@ -282,6 +282,7 @@ def read_object(
     return data
 
 
+# %% ../../nbs/labeling/00_plans.ipynb #b64bca69
 def read_plan(
     path: str | Path,  # As `save` wrote it
 ) -> Plan:  # Raises `InputError` for what isn't a plan, or was edited

@@ -293,6 +293,16 @@ def answers(self: Labeling) -> Answers:
 
 
 @patch
+def go(
+    self: Labeling,
+    steps: int,  # 1 for the next item, -1 for the one before
+):
+    "Show another item; at an end, the last one stays"
+    self.place = min(max(self.place + steps, 0), len(self.plan.items) - 1)
+
+
+# %% ../../nbs/labeling/02_presses.ipynb #f7c06526
+@patch
 def is_finished(
     self: Labeling,
     item: Item,
@@ -315,15 +325,6 @@ def first_open(self: Labeling) -> int:  # The last place when all are finished
         if not self.is_finished(item):
             return place
     return len(self.plan.items) - 1
-
-
-@patch
-def go(
-    self: Labeling,
-    steps: int,  # 1 for the next item, -1 for the one before
-):
-    "Show another item; at an end, the last one stays"
-    self.place = min(max(self.place + steps, 0), len(self.plan.items) - 1)
 
 
 # %% ../../nbs/labeling/02_presses.ipynb #5c0f97cc

@@ -58,14 +58,6 @@ class LabelServer:
         self.server.shutdown()
         self.server.server_close()
 
-    def wait(self):
-        "Until the user presses Ctrl-C"
-        try:
-            while self.thread.is_alive():
-                self.thread.join(1)
-        except KeyboardInterrupt:
-            return
-
     @property
     def url(self) -> str:
         "Where the page is"
@@ -120,6 +112,17 @@ def of_person(
     code = person_code(person)
     with self.lock:
         return [press.row() for press in self.presses if press.person == code]
+
+
+# %% ../../nbs/labeling/04_serving.ipynb #48afc44b
+@patch
+def wait(self: LabelServer):
+    "Until the user presses Ctrl-C"
+    try:
+        while self.thread.is_alive():
+            self.thread.join(1)
+    except KeyboardInterrupt:
+        return
 
 
 # %% ../../nbs/labeling/04_serving.ipynb #0daaea49

@@ -37,6 +37,7 @@ def _tokenizer():
     return tokenizer
 
 
+# %% ../../nbs/models/15_embeddings.ipynb #97a48d2d
 _LOADING = Lock()  # While one thread loads, another finds transformers half imported
 
 
@@ -62,16 +63,6 @@ def _minilm(
         return _load_minilm(dtype)
 
 
-def _unit_vectors(model, texts):
-    "Vectors of length 1, by a sentence-transformers model: array (len(texts), …)"
-    import numpy as np
-
-    if not len(texts):
-        return np.zeros((0, model.get_sentence_embedding_dimension()), np.float32)
-    whole = list(map(whole_characters, texts))
-    return model.encode(whole, normalize_embeddings=True, show_progress_bar=False)
-
-
 # %% ../../nbs/models/15_embeddings.ipynb #014dc977
 _PIECES_TOGETHER = 1024  # Word pieces in a batch, with padding
 
@@ -89,6 +80,7 @@ def _batches(
         start = end
 
 
+# %% ../../nbs/models/15_embeddings.ipynb #a8186154
 def _mean_vectors(pieces, dtype="float32"):
     "Unit vectors of texts, each given as its word pieces: array (texts, 384)"
     import torch
@@ -119,14 +111,6 @@ def _minilm_vectors(texts, dtype="float32"):
 
 
 # %% ../../nbs/models/15_embeddings.ipynb #f41bb2f0
-_MOST_STORED = 100_000  # Vectors on the disk: 150 MB
-_FEWEST_STORED = 8  # New texts in a call that goes to the disk
-_TABLE = (
-    "create table if not exists vectors "
-    "(number integer primary key, text_hash blob unique, vector blob)"
-)
-
-
 @lru_cache(1)
 def _model_hash():
     "What the vectors depend on besides the text"
@@ -152,6 +136,13 @@ def _text_hashes(texts, dtype="float32"):
     return hashes
 
 
+# %% ../../nbs/models/15_embeddings.ipynb #f7839d5f
+_TABLE = (
+    "create table if not exists vectors "
+    "(number integer primary key, text_hash blob unique, vector blob)"
+)
+
+
 def _open_store():
     "The file of stored vectors, made if needed"
     import sqlite3
@@ -164,6 +155,9 @@ def _open_store():
 
 
 # %% ../../nbs/models/15_embeddings.ipynb #3e46e6fe
+_MOST_STORED = 100_000  # Vectors on the disk: 150 MB
+
+
 def _stored_vectors(hashes):  # Hash → vector
     "Vectors that are on the disk"
     import numpy as np
@@ -188,6 +182,10 @@ def _store_vectors(hashes, vectors):
         newest = store.execute("select max(number) from vectors").fetchone()[0]
         oldest = newest - _MOST_STORED
         store.execute("delete from vectors where number <= ?", (oldest,))
+
+
+# %% ../../nbs/models/15_embeddings.ipynb #b29a4032
+_FEWEST_STORED = 8  # New texts in a call that goes to the disk
 
 
 def _vectors_of(texts, dtype="float32"):
@@ -380,3 +378,14 @@ def encoder(
             "sentence-transformers model that is on this machine"
         ) from None
     return partial(_unit_vectors, model)
+
+
+# %% ../../nbs/models/15_embeddings.ipynb #dd9ec099
+def _unit_vectors(model, texts):
+    "Vectors of length 1, by a sentence-transformers model: array (len(texts), …)"
+    import numpy as np
+
+    if not len(texts):
+        return np.zeros((0, model.get_sentence_embedding_dimension()), np.float32)
+    whole = list(map(whole_characters, texts))
+    return model.encode(whole, normalize_embeddings=True, show_progress_bar=False)

@@ -69,6 +69,7 @@ RUNS_HERE = KnownPrice(Price(0.0, 0.0), "runs here")
 _UNKNOWN = KnownPrice(None, "price unknown")
 
 
+# %% ../../nbs/models/13_estimates.ipynb #2c6dc9af
 def is_service(
     chat,  # A chat model
 ) -> bool:  # Not for a server of one's own
@@ -223,21 +224,6 @@ class Estimate:
         costs = [usage.cost for usage in self.usages]
         return None if None in costs else sum(costs)
 
-    def _cost_line(self):
-        "What is known of the whole cost"
-        known = [usage.cost for usage in self.usages if usage.cost is not None]
-        words = {usage.known.words for usage in self.usages if usage.cost}
-        source = f" ({'; '.join(sorted(words))})" if words else ""
-        if self.cost is not None:
-            about = f"about {self.cost:.4f}" if self.cost else "0"
-            return f"Cost: {about}{source}."
-        unknown = sorted({u.model for u in self.usages if u.cost is None})
-        names = escape_markdown(", ".join(unknown))
-        return (
-            f"Cost: {sum(known):.4f}{source}, and that of {names}, whose price is not "
-            "known; give a judge's with `price`."
-        )
-
     def _repr_markdown_(self):
         right = range(2, len(_COLUMNS) + 1)
         table = markdown_table([*_COLUMNS, "cost"], map(_row, self.usages), right)
@@ -247,3 +233,21 @@ class Estimate:
         listed = "\n".join(f"- {note}" for note in dict.fromkeys(notes))
         title = "**Dry run**: nothing was asked, spent or written."
         return "\n\n".join(filter(None, [title, table, self._cost_line(), listed]))
+
+
+# %% ../../nbs/models/13_estimates.ipynb #92daa273
+@patch
+def _cost_line(self: Estimate):
+    "What is known of the whole cost"
+    known = [usage.cost for usage in self.usages if usage.cost is not None]
+    words = {usage.known.words for usage in self.usages if usage.cost}
+    source = f" ({'; '.join(sorted(words))})" if words else ""
+    if self.cost is not None:
+        about = f"about {self.cost:.4f}" if self.cost else "0"
+        return f"Cost: {about}{source}."
+    unknown = sorted({u.model for u in self.usages if u.cost is None})
+    names = escape_markdown(", ".join(unknown))
+    return (
+        f"Cost: {sum(known):.4f}{source}, and that of {names}, whose price is not "
+        "known; give a judge's with `price`."
+    )

@@ -94,20 +94,23 @@ class GeminiChat(RemoteChat):
             client.transport._session.mount(scheme, adapter)
         return client
 
-    def _read_limited(self, response, **_):
-        "Read a response, `max_bytes` at most; raises `CallFailed` for a longer one"
-        content = bytearray()
-        for part in response.iter_content(65_536):
-            content += part
-            if len(content) > self.max_bytes:
-                response.close()
-                raise CallFailed.from_size(self.max_bytes)
-        response._content = bytes(content)  # Where requests keeps what it has read
-        _heard.body = response._content
-
     async def close_client(self, client):
         "Close the client's connections"
         client.transport.close()
+
+
+# %% ../../nbs/models/08_gemini.ipynb #62ebad21
+@patch
+def _read_limited(self: GeminiChat, response, **_):
+    "Read a response, `max_bytes` at most; raises `CallFailed` for a longer one"
+    content = bytearray()
+    for part in response.iter_content(65_536):
+        content += part
+        if len(content) > self.max_bytes:
+            response.close()
+            raise CallFailed.from_size(self.max_bytes)
+    response._content = bytes(content)  # Where requests keeps what it has read
+    _heard.body = response._content
 
 
 # %% ../../nbs/models/08_gemini.ipynb #d6f881cc

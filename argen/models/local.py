@@ -393,6 +393,18 @@ def _n_shared(rows: list[list[int]]) -> int:
     return shared if len(rows) > 1 and shared >= _LEAST_SHARED else 0
 
 
+def _behind(rows, n_pads: list[int], shared: int):
+    "Rows of a tensor with their padding moved behind their first `shared` tokens"
+    import torch
+
+    moved = []
+    for row, start in zip(rows, n_pads):
+        end = start + shared
+        moved.append(torch.cat([row[start:end], row[:start], row[end:]]))
+    return torch.stack(moved)
+
+
+# %% ../../nbs/models/04_local.ipynb #2b89afdd
 def _cache_name(model) -> str | None:
     "What the model calls the argument with keys and values; `None`: it keeps none"
     parameters = inspect.signature(model.forward).parameters
@@ -417,17 +429,6 @@ def _can_share(model) -> bool:
         return False  # Positions that depend on the length of the whole row
     layers = DynamicCache(config=model.config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
-
-
-def _behind(rows, n_pads: list[int], shared: int):
-    "Rows of a tensor with their padding moved behind their first `shared` tokens"
-    import torch
-
-    moved = []
-    for row, start in zip(rows, n_pads):
-        end = start + shared
-        moved.append(torch.cat([row[start:end], row[:start], row[end:]]))
-    return torch.stack(moved)
 
 
 # %% ../../nbs/models/04_local.ipynb #c162f82d

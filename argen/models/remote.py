@@ -116,6 +116,7 @@ def from_size(
     return cls(f"a response of more than {most} bytes (`max_bytes`)", retry=False)
 
 
+# %% ../../nbs/models/06_remote.ipynb #7e833096
 @patch(cls_method=True)
 def from_redirect(
     cls: CallFailed,
@@ -749,17 +750,26 @@ class _Stream:
             self.loop.call_later(0.01, self.hand_over)
         self.ready.append((number, response))
 
-    def store(self, number, response):
-        "Give a response to the caller's `keep`; the stream ends if that fails"
-        try:
-            self.keep(number, response)
-        except Exception as error:  # noqa: BLE001 - raised in the caller's thread
-            self.broken = self.broken or error
 
-    def hand_over(self):
-        "Pass on what is ready"
-        self.arrived.put(self.ready)
-        self.ready = []
+# %% ../../nbs/models/06_remote.ipynb #8a569ebd
+@patch
+def store(
+    self: _Stream,
+    number,  # Of the request
+    response,  # To it
+):
+    "Give a response to the caller's `keep`; the stream ends if that fails"
+    try:
+        self.keep(number, response)
+    except Exception as error:  # noqa: BLE001 - raised in the caller's thread
+        self.broken = self.broken or error
+
+
+@patch
+def hand_over(self: _Stream):
+    "Pass on what is ready"
+    self.arrived.put(self.ready)
+    self.ready = []
 
 
 # %% ../../nbs/models/06_remote.ipynb #ac5d8ea8

@@ -85,6 +85,7 @@ def _score_details(measure: Measure, estimate: Estimate):
     }
 
 
+# %% ../../nbs/publishing/04_eee.ipynb #aaa44f61
 def _metric_config(measure: Measure, facts):
     "What a measure is, and who judged"
     return {

@@ -160,6 +160,7 @@ def _move(part, folder):
         raise write_error(folder, error) from None
 
 
+# %% ../../nbs/publishing/01_export.ipynb #bfc7852e
 def _write_files(training, card, note, part):
     "Write the files of an export"
     part.mkdir()
@@ -241,6 +242,7 @@ def _check_push(name, training, adapter):
     )
 
 
+# %% ../../nbs/publishing/01_export.ipynb #3cd29f99
 def _push(folder, name):
     "Upload a folder, as a private model if it is new; returns address, is it public"
     import httpx

@@ -137,6 +137,7 @@ def _choice(row, model):
     )
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #cccc8852
 def _usage(row):
     "Tokens of a request and its response; `None` where they weren't counted"
     from inspect_ai.model import ModelUsage
@@ -198,6 +199,7 @@ def _sample_ids(rows, scenarios):
     return list(range(1, len(rows) + 1))
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #dd1ea070
 def _about(row):
     "Labels and own columns of a row's scenario"
     labels = {name: row[name] for name in ("tier", "scope") if row.get(name)}
@@ -261,6 +263,7 @@ def _average(measure: Measure, estimate: Estimate, summary):
     )
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #b56b004f
 _COUNTS = ("n_rows", "n_scored", "n_missing", "missing_reasons", "num_clipped")
 
 
@@ -490,6 +493,7 @@ def _missing_response(sample):
     return None
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #6fadd6cb
 _ENDINGS = {"max_tokens": "length", "model_length": "length", "unknown": None}
 
 
@@ -623,6 +627,7 @@ class ImportedLog:
         return "\n\n".join([*parts, f"Next: `{command}`"])
 
 
+# %% ../../nbs/publishing/03_inspect_logs.ipynb #90a0ada9
 def _oddities(log):
     "What is unusual in a log → samples"
     found = Counter()

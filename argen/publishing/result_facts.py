@@ -78,6 +78,7 @@ def public_facts(
     return {name: config[name] for name in _FACTS if config.get(name) is not None}
 
 
+# %% ../../nbs/publishing/02_result_facts.ipynb #01ee7643
 def known_id(
     evaluation: Evaluation,
 ) -> str | None:  # `None` for a model of this machine, or of a service

@@ -258,6 +258,7 @@ def _intended_scope(scenario) -> str | None:
     return scenario.scope or provenance.get("intended_scope")
 
 
+# %% ../../nbs/scenarios/07_generation.ipynb #cfbab10b
 @dataclass(kw_only=True)
 class _SlotWriter:
     "A function as a writer, asked for one more of a kind at a time"
@@ -378,6 +379,7 @@ class _TableWriter(_SlotWriter):
         return []
 
 
+# %% ../../nbs/scenarios/07_generation.ipynb #72cca784
 def _is_from_tables(writer) -> bool:
     "Is it the writer from tables, which needs no model?"
     from argen.offline.writer import write_scenarios
@@ -408,6 +410,7 @@ def _check(steps: Steps, scenario) -> Candidate:
     return candidate
 
 
+# %% ../../nbs/scenarios/07_generation.ipynb #6d92bdea
 def _fill_slot(files, slot, scenario, writer, steps):
     "Propose for one slot until a proposal is accepted"
     for attempt in range(1, _ATTEMPTS + 1):
@@ -723,29 +726,32 @@ class _Request:
         check_numbers(count=self.count)
         _check_settings(self.settings)
 
-    def job(self, dataset) -> _Job:
-        "What to do for one dataset"
-        settings, kind = self.settings, DATASETS[dataset]
-        writer, about = find_writer(
-            self.model,
-            self.hf_model,
-            temperature=_default(settings.temperature, kind.get("temperature", 0.9)),
-            batch_size=_default(settings.batch_size, _BATCH_SIZE),
-            seed=settings.seed,
-            talks=settings.talks,
-            **settings.engine,
-            **settings.chat,
-        )
-        return _Job(
-            dataset=dataset,
-            count=self.count or kind["count"],
-            writer=writer,
-            about=about,
-            settings=_decide(settings, writer),
-            folder=self.folder,
-            stamp=_stamp(dataset, self.folder, self.resume, self.timestamp),
-            version=self.version or __version__,
-        )
+
+# %% ../../nbs/scenarios/07_generation.ipynb #4d175af6
+@patch
+def job(self: _Request, dataset) -> _Job:
+    "What to do for one dataset"
+    settings, kind = self.settings, DATASETS[dataset]
+    writer, about = find_writer(
+        self.model,
+        self.hf_model,
+        temperature=_default(settings.temperature, kind.get("temperature", 0.9)),
+        batch_size=_default(settings.batch_size, _BATCH_SIZE),
+        seed=settings.seed,
+        talks=settings.talks,
+        **settings.engine,
+        **settings.chat,
+    )
+    return _Job(
+        dataset=dataset,
+        count=self.count or kind["count"],
+        writer=writer,
+        about=about,
+        settings=_decide(settings, writer),
+        folder=self.folder,
+        stamp=_stamp(dataset, self.folder, self.resume, self.timestamp),
+        version=self.version or __version__,
+    )
 
 
 # %% ../../nbs/scenarios/07_generation.ipynb #9d0c03ea

@@ -500,6 +500,7 @@ class _Labels:
         return {"tier": self.tier, "scope": self.scope}
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #bea97607
 _CONFLICT = "two labels"
 
 
@@ -752,26 +753,6 @@ class _File(_Input):
         "Labels of the file that are kept"
         return _NOTHING_KEPT if self.relabel else _kept_labels(self.known, prompts)
 
-    @property
-    def rejected_path(self) -> Path:
-        "Where rows that are set aside go"
-        return self.path.with_name(f"{self.source.stem}{ASIDE}")
-
-    @property
-    def table_path(self) -> Path:
-        "Where rows go as Parquet"
-        return self.path.with_name(f"{self.source.stem}{LABELED_TABLE}")
-
-    @property
-    def table_mark(self) -> Path:
-        "Is there when the Parquet file is of this run, and not the user's"
-        return self.run / "parquet"
-
-    @property
-    def run(self) -> Path:
-        "The folder of the run: manifest and stored labels"
-        return self.path.with_suffix(".run")
-
     def check(self):
         "`InputError` where rows would replace what isn't from an earlier run of this"
         earlier = dict.fromkeys((self.path, self.rejected_path), self.run)
@@ -793,6 +774,31 @@ class _File(_Input):
             for store in self.run.glob("*.jsonl"):
                 store.unlink()
         open_run(self.run, "process", _manifest_of(self))
+
+
+# %% ../../nbs/scenarios/08_processing.ipynb #6633a825
+@patch(as_prop=True)
+def rejected_path(self: _File) -> Path:
+    "Where rows that are set aside go"
+    return self.path.with_name(f"{self.source.stem}{ASIDE}")
+
+
+@patch(as_prop=True)
+def table_path(self: _File) -> Path:
+    "Where rows go as Parquet"
+    return self.path.with_name(f"{self.source.stem}{LABELED_TABLE}")
+
+
+@patch(as_prop=True)
+def table_mark(self: _File) -> Path:
+    "Is there when the Parquet file is of this run, and not the user's"
+    return self.run / "parquet"
+
+
+@patch(as_prop=True)
+def run(self: _File) -> Path:
+    "The folder of the run: manifest and stored labels"
+    return self.path.with_suffix(".run")
 
 
 # %% ../../nbs/scenarios/08_processing.ipynb #46c64b81

@@ -313,10 +313,13 @@ class DatasetFiles:
         rejected = sum(row.get("count", 1) for row in self.rejected.values())
         self.proposals = len(self.rows) + rejected
 
-    def _remember_rejected(self, rows):
-        "Keep rows of the log by slot and attempt"
-        for row in rows:
-            self.rejected[row["slot"], row["attempt"]] = row
+
+# %% ../../nbs/scenarios/05_proposals.ipynb #7032db5d
+@patch
+def _remember_rejected(self: DatasetFiles, rows):
+    "Keep rows of the log by slot and attempt"
+    for row in rows:
+        self.rejected[row["slot"], row["attempt"]] = row
 
 
 # %% ../../nbs/scenarios/05_proposals.ipynb #5db076c7

@@ -195,6 +195,7 @@ def _differences(table, resampling, n_unmatched=0, *, one_family=False):
     return _with_holm(differences) if one_family else differences
 
 
+# %% ../../nbs/statistics/03_differences.ipynb #a8ba4308
 def _with_holm(differences):
     "The same with p corrected for their number"
     corrected = holm([difference.p for difference in differences])

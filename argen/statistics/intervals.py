@@ -112,7 +112,6 @@ def _draw_counts(
 
 # %% ../../nbs/statistics/02_intervals.ipynb #212602bc
 _kept_draws = ContextVar("kept draws", default=None)
-_MOST_KEPT = 128_000_000  # Bytes
 
 
 @contextmanager
@@ -132,6 +131,10 @@ def _keep(kept, key, blocks):
     kept.clear()
     kept[first] = blocks_of_first
     kept[key] = blocks
+
+
+# %% ../../nbs/statistics/02_intervals.ipynb #492847e7
+_MOST_KEPT = 128_000_000  # Bytes
 
 
 def _resample_counts(
@@ -187,6 +190,7 @@ class _Weighed:
             return (weights @ self.filled) / total
 
 
+# %% ../../nbs/statistics/02_intervals.ipynb #146fa3f3
 def _weighted_means(
     weights,  # Resamples × scenarios
     scores,  # Scenarios × columns, NaN where missing

@@ -251,6 +251,7 @@ def _resampled_choice(differences, resampling):
     return np.concatenate(means), np.concatenate(outside)
 
 
+# %% ../../nbs/statistics/06_repeats.ipynb #1eaa524c
 def _errors(means):
     "Standard deviation of each column (resamples × columns); NaN where it never varies"
     import numpy as np

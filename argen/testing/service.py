@@ -345,6 +345,7 @@ async def _read_request(reader) -> _Incoming:
     return _Incoming(method, path, headers, raw)
 
 
+# %% ../../nbs/testing/01_service.ipynb #51f8bd9b
 @patch
 async def _talk(self: StandIn, reader, writer):
     "Serve one connection"
