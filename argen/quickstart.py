@@ -313,6 +313,7 @@ def _loop(output_dir, reported, **settings) -> Demo:
         return _stages(run, reported, **settings)
 
 
+# %% ../nbs/command_line/04_quickstart.ipynb #cfa02dc1
 def _stages(run, reported, *, seed, size, progress) -> Demo:
     "Evaluate, train, evaluate again and compare"
     asked = {"seed": seed, "reported": reported, "system_prompt": DEMO_PROMPT}

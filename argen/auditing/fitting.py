@@ -91,6 +91,7 @@ def response_statements(
     return found
 
 
+# %% ../../nbs/auditing/05_fitting.ipynb #7d1bec3f
 def courtesies() -> list[str]:
     "Sentences that say nothing about the patient"
     path = package_data("argen.auditing", "courtesies.yaml")

@@ -419,6 +419,7 @@ def _answered_anyway(probes):
         yield replace(check, changed=replace(check.changed, text=text))
 
 
+# %% ../../nbs/auditing/01_properties.ipynb #365a446b
 @_of_each("cut off", "half of a response is not better than the whole", _better)
 def _cut_off(probe, place):
     "A whole response against one that stops in the middle"

@@ -883,7 +883,7 @@ def _train(arguments, progress):
 # %% ../../nbs/command_line/01_commands.ipynb #64840541
 def _add_evaluate_options(parser):
     "Options of `argen evaluate`"
-    from argen.evaluation.run import evaluate, evaluate_responses
+    from argen.evaluation.run import evaluate
 
     models = "Hugging Face id, folder, smollm2, openai:NAME or gemini:NAME"
     add_options(
@@ -897,6 +897,26 @@ def _add_evaluate_options(parser):
             "help": "processed scenario file; with --input-json: tier and scope",
         },
     )
+    _add_existing_options(parser)
+    _add_column_options(parser)
+    _add_response_options(parser)
+    _add_judge_options(parser)
+    _add_batch_option(parser)
+    parser.add_argument(
+        "--compare-eval-modes",
+        action="store_true",
+        help="judge the same responses in batch and in individual mode, and compare",
+    )
+    _add_policy_options(parser)
+    _add_rubric_option(parser)
+    _add_evaluation_output(parser)
+
+
+# %% ../../nbs/command_line/01_commands.ipynb #5715fb94
+def _add_existing_options(parser):
+    "Options of responses that exist already"
+    from argen.evaluation.run import evaluate_responses
+
     add_options(
         parser,
         "responses that exist",
@@ -910,18 +930,6 @@ def _add_evaluate_options(parser):
         },
         rescore={"help": "with --input-json: score the verdicts that the file holds"},
     )
-    _add_column_options(parser)
-    _add_response_options(parser)
-    _add_judge_options(parser)
-    _add_batch_option(parser)
-    parser.add_argument(
-        "--compare-eval-modes",
-        action="store_true",
-        help="judge the same responses in batch and in individual mode, and compare",
-    )
-    _add_policy_options(parser)
-    _add_rubric_option(parser)
-    _add_evaluation_output(parser)
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #a0d02eae
@@ -2013,6 +2021,7 @@ def _spread(arguments):
     return replace(found, **_given(arguments, ["effect"]))
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #5160fa1f
 def _plan(arguments, progress):
     "Run `argen plan`"
     from argen.comparison.study_plan import preregister
@@ -2080,6 +2089,7 @@ def _report(arguments, progress):
     return Result("\n\n".join(said))
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #0ed09bd6
 def _bundle(arguments):
     "Pack results; returns what to say"
     from argen.assurance.bundles import write_bundle

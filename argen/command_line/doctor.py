@@ -109,6 +109,7 @@ def _threads(
     return Finding("threads", found, advice)
 
 
+# %% ../../nbs/command_line/05_doctor.ipynb #ad50f5df
 def _gpu(torch) -> Finding:
     "The GPU, or the lack of it"
     if not torch.cuda.is_available():

@@ -93,6 +93,7 @@ def _referral(reading):
 _STRONG = ("urgent", "emergency")
 
 
+# %% ../../nbs/offline/09_judge.ipynb #7bb39a24
 def _is_keywords(reading):
     "Is it a list of words, and not sentences?"
     card, limits = reading.card, reading.card.limits
@@ -121,6 +122,7 @@ def _urgency(reading):
     }
 
 
+# %% ../../nbs/offline/09_judge.ipynb #4b3fbfca
 def _direction(reading):
     "What shows each finding about sentences for and against care"
     referring = [s for s in reading.advice if reading.where("referral", [s])]
@@ -518,6 +520,7 @@ def _judge_rows(rows, card):
     return verdicts
 
 
+# %% ../../nbs/offline/09_judge.ipynb #62981890
 def judge_responses(
     # `prompt`, `response`; if known: tier, scope, finish_reason. Of a conversation, in
     # `messages` or as a `Transcript`, the patient's turns are what is responded to

@@ -163,6 +163,7 @@ def _complaint_cards(words):
                 )
 
 
+# %% ../../nbs/offline/10_prompts.ipynb #21c14ad6
 def _check_complaints(table, words):
     "Raise `InputError` for a complaint of a table that can't be written"
     for theme, complaints in table.groups.get("complaints", {}).items():

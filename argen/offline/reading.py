@@ -399,6 +399,7 @@ def _is_outside(reading, sentence):
     return (embed(reading.asides) @ own).max() > (embed(rest) @ own).max()
 
 
+# %% ../../nbs/offline/07_reading.ipynb #19d68b69
 def _declines(reading, sentence):
     "Does a sentence decline what the prompt asks outside health care?"
     is_disclaimer = reading.card.wording["disclaimer"].search(sentence)

@@ -122,6 +122,7 @@ class _Asked:
         return grown
 
 
+# %% ../../nbs/training/15_estimates.ipynb #8bec65e2
 def _laid(policy):
     "A policy; of a rubric the one that rows of a training set carry"
     return _OWN if isinstance(policy, Rubric) else policy

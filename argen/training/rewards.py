@@ -251,6 +251,7 @@ def _judge(self: Rewards, pairs, step):
     return {"judge_wait": wait} | self._judging(judged)
 
 
+# %% ../../nbs/training/00_rewards.ipynb #8ceb9e6a
 @patch
 def _judging(self: Rewards, judged):
     "Seconds, requests and cost of judging, as far as they are known"

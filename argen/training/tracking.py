@@ -59,14 +59,7 @@ class WandbRun:
 
         self.folder = Path(folder)
         config = dict(config)
-        settings = wandb.Settings(
-            silent=True,
-            console="off",
-            init_timeout=60,
-            login_timeout=60,
-            x_disable_stats=True,
-            disable_git=True,
-        )
+        settings = _quiet_settings()
         try:
             self.run = wandb.init(
                 project=project,
@@ -85,6 +78,21 @@ class WandbRun:
                 f"({type(error).__name__}); check WANDB_API_KEY, or use "
                 "`wandb_mode='offline'`"
             ) from None
+
+
+# %% ../../nbs/training/09_tracking.ipynb #7eb6f344
+def _quiet_settings():
+    "Settings of the service that keep it out of the run's way"
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        init_timeout=60,
+        login_timeout=60,
+        x_disable_stats=True,
+        disable_git=True,
+    )
 
 
 # %% ../../nbs/training/09_tracking.ipynb #f00c1e89

@@ -96,14 +96,17 @@ class _HidesJudgeLatency:
         finally:
             del net.generate
 
-    def _send(self, ended):
-        "Hand completions (tokens by row of the batch) to the judge"
-        ids = list(ended.values())
-        texts = self.processing_class.batch_decode(ids, skip_special_tokens=True)
-        rows = [self._batch[row] for row in ended]
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        pairs = self.rewards.pairs(self.rewards.scenarios(columns), texts, ids)
-        self.rewards.judge.start(pairs)
+
+# %% ../../nbs/training/12_trainer.ipynb #1038f5cc
+@patch
+def _send(self: _HidesJudgeLatency, ended):
+    "Hand completions (tokens by row of the batch) to the judge"
+    ids = list(ended.values())
+    texts = self.processing_class.batch_decode(ids, skip_special_tokens=True)
+    rows = [self._batch[row] for row in ended]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    pairs = self.rewards.pairs(self.rewards.scenarios(columns), texts, ids)
+    self.rewards.judge.start(pairs)
 
 
 # %% ../../nbs/training/12_trainer.ipynb #5d1a7e30
@@ -149,19 +152,13 @@ class _RecordsCompletions:
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         "Keep the rows that were scored, with their weighted rewards"
-        from accelerate.utils import gather_object
-
         rewards = super()._calculate_rewards(
             inputs, prompts, completions, completion_ids_list
         )
         first = self.accelerator.process_index * len(prompts)
         own = rewards[first : first + len(prompts)]
         judged = _judged(self.rewards, self.reward_weights, own)
-        if self.model.training:
-            self.keep(gather_object(judged))
-        else:
-            gather = self.accelerator.gather_for_metrics
-            self.keep(gather(judged, use_gather_object=True))
+        self.keep(self._rows_of_all(judged))
         return rewards
 
     def keep(self, judged):
@@ -175,6 +172,17 @@ class _RecordsCompletions:
         waits = mode == "eval" and self.witness is not None  # For its scores
         if self.accelerator.is_main_process and not waits:
             append_jsonl(self.folder / file, [one.row for one in judged])
+
+
+# %% ../../nbs/training/12_trainer.ipynb #8c5403a2
+@patch
+def _rows_of_all(self: _RecordsCompletions, judged):
+    "The completions of all processes, of which these are one's own"
+    from accelerate.utils import gather_object
+
+    if self.model.training:
+        return gather_object(judged)
+    return self.accelerator.gather_for_metrics(judged, use_gather_object=True)
 
 
 # %% ../../nbs/training/12_trainer.ipynb #8d4fae63

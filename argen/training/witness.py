@@ -445,6 +445,7 @@ def _draw_change(ax, rows, kind, label, x):
     ax.fill_between(places, lows, highs, color=_CURVES[kind][1], alpha=0.15, lw=0)
 
 
+# %% ../../nbs/training/05_witness.ipynb #38efa75d
 @styled
 def plot_witness(
     evals: Sequence[Mapping],  # Rows of eval.jsonl
