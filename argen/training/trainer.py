@@ -350,6 +350,46 @@ def _hear(self: _WatchesEvaluations, logs, rows):
         self.control.should_training_stop |= witness.stops
 
 
+# %% ../../nbs/training/12_trainer.ipynb #1e8151ed
+class _MergesAdapter:
+    "A part of the trainer: completions are written with LoRA merged into the weights"
+
+    def _generate_single_turn(self, *args, **kw):
+        with self._merged():
+            return super()._generate_single_turn(*args, **kw)
+
+    @contextmanager
+    def _merged(self):
+        "Merge the adapter into copies of its weights, where that is safe, and undo it"
+        net = self.accelerator.unwrap_model(self.model)
+        if not self._can_merge(net):
+            yield
+            return
+        weights = {name: weight.data for name, weight in net.named_parameters()}
+        net.merge_adapter(safe_merge=True)  # Into copies
+        try:
+            yield
+        finally:
+            net.unmerge_adapter()
+            for name, weight in net.named_parameters():
+                weight.data = weights[name]
+
+
+# %% ../../nbs/training/12_trainer.ipynb #e07a0ff6
+@patch
+def _can_merge(self: _MergesAdapter, net) -> bool:
+    "Is there an adapter without dropout, whole and in float32, on a CPU?"
+    import torch
+
+    is_divided = self.is_fsdp_enabled or self.is_deepspeed_enabled
+    if self.use_vllm or is_divided or not hasattr(net, "merge_adapter"):
+        return False
+    if any(lora.lora_dropout for lora in net.peft_config.values()):
+        return False
+    weight = next(net.parameters())
+    return weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
 # %% ../../nbs/training/12_trainer.ipynb #ff2a5555
 class _SaysWhatBegins:
     "A part of the trainer: tells a watchdog what the training begins"
@@ -400,6 +440,7 @@ def policy_trainer() -> type:
     parts = (
         _SaysWhatBegins,
         _TrainsNoStepMore,
+        _MergesAdapter,
         _HearsWitness,
         _HidesJudgeLatency,
         _RecordsCompletions,
