@@ -72,11 +72,11 @@ class DemoSize:
     train: int = 160  # Scenarios to train on
     validation: int = 80  # Scenarios to choose settings by
     held_out: int = 80  # Scenarios to report on
-    steps: int = 10  # GRPO steps
+    steps: int = 12  # GRPO steps
     max_tokens: int = 80  # Longest response, in training and evaluation alike
     batch: int = 16  # Completions of one step
     generations: int = 8  # Completions of one prompt
-    learning_rate: float = 1e-3
+    learning_rate: float = 7e-4
     temperature: float = 0.6  # Of sampling, in training and evaluation alike
 
 
