@@ -173,7 +173,8 @@ def _fill(result: Result, prompts: list[str]) -> int:
         lost += [prompt] * (expected - int(counts.get(prompt, 0)))
     if lost:
         absent = pd.DataFrame({"prompt_hash": lost})
-        result.frame = pd.concat([result.frame, absent], ignore_index=True)
+        whole = pd.concat([result.frame, absent], ignore_index=True)
+        result.replace_rows(whole)
     return len(lost)
 
 

@@ -106,8 +106,12 @@ class Result(_OfModel):
 
 
 # %% ../../nbs/comparison/02_results.ipynb #e169d2e0
-@patch(set_prop=True)
-def frame(self: Result, frame):
+@patch
+def replace_rows(
+    self: Result,
+    frame,  # pandas frame with the new rows
+):
+    "Take other rows in place of its own"
     self.table = Rows(frame, list(frame))
 
 
