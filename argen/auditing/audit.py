@@ -32,7 +32,7 @@ from ..settings import cache_dir
 from ..statistics.rates import paired_violations, rate_interval
 from ..tables import markdown_table
 from .probes import Probe, read_probes
-from .properties import PROPERTIES, Check, checks
+from .properties import PROPERTIES, Check, checks, held_blindly
 
 # %% ../../nbs/auditing/02_audit.ipynb #3c15f8ee
 _BATCH = 8  # Responses that a callable is given at once
@@ -164,6 +164,8 @@ class Rate:
     rate: float  # passed / checks
     low: float  # Wilson's interval, 95 %
     high: float
+    blind: str  # Which judge that reads nothing passes most: one of `BLIND`
+    blind_rate: float  # Its pass rate
     placebo: float | None  # Pass rate of the same response judged again
     state: str  # 'passes', 'fails' or 'unclear'
 
@@ -179,6 +181,7 @@ def _rate(name, outcomes):
     placebos = [outcome.placebo_held for outcome in outcomes]
     known = [held for held in placebos if held is not None]
     placebo = sum(known) / len(known) if known else None
+    blind, blind_rate = held_blindly([outcome.check for outcome in outcomes])
     return Rate(
         property=name,
         checks=len(outcomes),
@@ -187,6 +190,8 @@ def _rate(name, outcomes):
         rate=interval.mean,
         low=interval.low,
         high=interval.high,
+        blind=blind,
+        blind_rate=blind_rate,
         placebo=placebo,
         state=_state(interval) if placebo is None else _state_by_placebo(outcomes),
     )
@@ -259,19 +264,28 @@ def _rate_row(rate):
         f"{rate.passed} of {rate.checks}",
         f"{rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}]",
         rate.missing,
+        f"{rate.blind_rate:.0%} ({rate.blind})",
         placebo,
         rate.state,
     ]
 
 
-_COLUMNS = ["", "passed", "rate, 95 % interval", "missing", "placebo", "state"]
+_COLUMNS = [
+    "property",
+    "passed",
+    "rate, 95 % interval",
+    "missing",
+    "reads nothing",
+    "placebo",
+    "state",
+]
 
 
 @patch
 def table(self: Audit) -> str:
     "Pass rates by property, as Markdown"
     rows = [_rate_row(rate) for rate in self.rates.values()]
-    return markdown_table(["property", *_COLUMNS[1:]], rows)
+    return markdown_table(_COLUMNS, rows)
 
 
 @patch
