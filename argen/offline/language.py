@@ -19,7 +19,7 @@ from .tables import read_table, word_set
 @cache
 def _word_lists():
     "Words that tell about language, as `language.yaml` has them, read once"
-    groups = ("english", "endings", "complaints")
+    groups = ("english", "foreign", "endings", "complaints")
     return read_table("language", dict.fromkeys(groups, word_set)).groups
 
 
@@ -57,7 +57,7 @@ def _latin_share(text):
 
 # %% ../../nbs/offline/02_language.ipynb #80a30fcc
 _DETECTOR, _WORDS, _ENOUGH = 0.6, 1.2, 0.345  # Weights, and the sum that English needs
-_FEW = 4  # Words; a text with fewer is English unless the detector objects
+_FEW = 5  # Words; a text with fewer is English unless the detector objects
 _SURE, _SURE_OF_ONE = 0.35, 0.9  # Score of another language that is an objection
 
 
@@ -70,13 +70,18 @@ def _detected(words):
     return english, max(scores.values(), default=0.0)
 
 
+def _count(words, group):
+    "How many words are on a list"
+    return sum(word in _word_lists()[group] for word in words)
+
+
 def _is_english_in_short(words, english, other):
     "Is a text of few words English?"
-    lists = _word_lists()
-    known = not lists["english"].isdisjoint(words)
-    complaint = not lists["complaints"].isdisjoint(words)
-    limit = _SURE_OF_ONE if complaint or len(words) == 1 else _SURE
-    return known or english >= other or other < limit
+    known, complaints = _count(words, "english"), _count(words, "complaints")
+    if _count(words, "foreign") >= max(1, known + complaints):
+        return False
+    limit = _SURE_OF_ONE if complaints or len(words) == 1 else _SURE
+    return known > 0 or english >= other or other < limit
 
 
 # %% ../../nbs/offline/02_language.ipynb #81a6055d
@@ -92,8 +97,8 @@ def is_english(
     english, other = _detected(words)
     if len(words) < _FEW:
         return _is_english_in_short(words, english, other)
-    share = sum(word in _word_lists()["english"] for word in words) / len(words)
-    return _DETECTOR * english + _WORDS * share > _ENOUGH
+    known = _count(words, "english") - _count(words, "foreign")
+    return _DETECTOR * english + _WORDS * known / len(words) > _ENOUGH
 
 
 # %% ../../nbs/offline/02_language.ipynb #dc91848a

@@ -309,12 +309,12 @@ def to_ask(
     "Sentences that the head is asked about: none where the prompt has no asides"
     if reading.scope == "S3":
         return _on_subjects(reading)
-    return unclear(reading.own) if reading.asides else []
+    return unclear(_on_subjects(reading)) if reading.asides else []
 
 
 def _on_subjects(reading):
     "Sentences that may have a subject: outside health care *7 mm.* is an answer, too"
-    if reading.scope != "S3":
+    if not reading.asides:
         return reading.own
     limit = reading.card.limits["copied"]
     return [o for o in reading.sentences if not _is_copy(o, reading.prompt, limit)]
@@ -326,12 +326,15 @@ def _outside_parts(prompt, limit):
     "Sentences of a prompt outside health care, by the lists or by their meaning"
     parts = sentences(prompt)
     asked = unclear(parts)
-    # Where nothing is clinical by its words, the meaning of a part alone says little
-    chances = sentence_kinds(asked) if len(asked) < len(parts) else []
-    # A prompt declines nothing: what sounds like it names a subject outside
-    kinds = zip(asked, chances)
-    found = {part for part, chance in kinds if 1 - chance["inside"] >= limit}
-    found |= {part for part in parts if "S3" in _topics(part).values()}
+    inside = {
+        part: kinds["inside"] for part, kinds in zip(asked, sentence_kinds(asked))
+    }
+    found = {part for part in parts if "S3" in _topics(part).values()}
+    # The meaning of a part alone says little: another one must be about health
+    is_clinical_too = len(asked) < len(parts)
+    if is_clinical_too or max(inside.values(), default=0) >= limit:
+        # A prompt declines nothing: what sounds like it names a subject outside
+        found |= {part for part, chance in inside.items() if 1 - chance >= limit}
     return tuple(part for part in parts if part in found)
 
 
@@ -382,7 +385,9 @@ def _subject(reading, sentence):
 def _is_kind(reading, sentence, kind):
     "Is a sentence of a kind, by its meaning?"
     chances = reading.kinds.get(sentence)
-    if chances is None or chances[kind] < reading.card.limits[kind]:
+    is_beside = kind == "outside" and reading.scope != "S3"
+    limit = reading.card.limits["outside_beside" if is_beside else kind]
+    if chances is None or chances[kind] < limit:
         return False
     other = "declining" if kind == "outside" else "outside"
     return chances[kind] > chances[other]
