@@ -189,6 +189,7 @@ def _adapter_settings(name, folder) -> dict:
     config = PeftConfig.from_pretrained(folder)
     more = {
         "its kind": config.peft_type != "LORA",
+        "its base, an adapter": _base_of(_model_path(config.base_model_name_or_path)),
         "use_dora": getattr(config, "use_dora", False),
         "modules_to_save": getattr(config, "modules_to_save", None),
         "bias": getattr(config, "bias", "none") != "none",

@@ -299,20 +299,26 @@ def load_model(
     import torch
 
     _quiet()
-    path = _model_path(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    base = _base_of(path)
-    if base:
-        model, tokenizer = _load_base(base, _model_path(base), dtype)
-        model = _merge_adapter(model, path)
-    else:
-        model, tokenizer = _load_base(name, path, dtype)
+    model, tokenizer = _load_merged(name, dtype)
     _prepare(tokenizer, name)
     return model.to(device).eval(), tokenizer
 
 
 # %% ../../nbs/models/04_local.ipynb #33f6de44
+def _load_merged(name, dtype):
+    "Model and tokenizer, with the adapter merged, and before it that of its base"
+    path = _model_path(name)
+    base = _base_of(path)
+    if base is None:
+        return _load_base(name, path, dtype)
+    if _model_path(base) == path:
+        raise InputError(f"{name}: adapter_config.json names this folder as its base")
+    model, tokenizer = _load_merged(base, dtype)
+    return _merge_adapter(model, path), tokenizer
+
+
 def _merge_adapter(model, folder):
     "The model with the LoRA adapter in `folder` merged into its weights"
     from peft import PeftModel
