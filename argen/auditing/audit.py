@@ -281,6 +281,7 @@ _COLUMNS = [
 ]
 
 
+# %% ../../nbs/auditing/02_audit.ipynb #0b6af329
 @patch
 def table(self: Audit) -> str:
     "Pass rates by property, as Markdown"
