@@ -847,9 +847,6 @@ def _quiet(stage, done, total):
 
 
 # %% ../nbs/core/03_sources.ipynb #e73f8178
-_LOOKED_AT = 100  # Rows whose columns are known when one is chosen
-
-
 def _column_names_of(rows) -> list[str]:
     "Names of the columns of some rows, in the order in which they come"
     names = {}
@@ -857,6 +854,10 @@ def _column_names_of(rows) -> list[str]:
         if isinstance(row.values, Mapping):
             names |= dict.fromkeys(map(str, row.values))
     return list(names)
+
+
+# %% ../nbs/core/03_sources.ipynb #7b58eef4
+_LOOKED_AT = 100  # Rows whose columns are known when one is chosen
 
 
 def _one_source(source, columns, say, progress) -> Iterator[SourceRow]:

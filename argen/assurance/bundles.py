@@ -291,6 +291,7 @@ class Bundle:
             return read_study_plan(path)
 
 
+# %% ../../nbs/assurance/03_bundles.ipynb #868ef41b
 def _number(name: str) -> int:
     "The number in the name of a result's folder"
     found = re.match(r"results/(\d+)-", name)

@@ -120,6 +120,7 @@ def _scope_rules(policy) -> Iterator[PolicyRule]:
     )
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #30a84186
 def _harm_rules(policy) -> Iterator[PolicyRule]:
     "What harm costs; nothing without caps"
     for severity, cap in policy.severity_caps.items():
@@ -430,6 +431,7 @@ def _lacking() -> Iterator[dict]:
         yield {key: value for key, value in best.items() if key != name}
 
 
+# %% ../../nbs/assurance/02_rego.ipynb #63f7b776
 def _holds(rule: PolicyRule, row: dict) -> bool:
     "Does a row have all fields that break a rule?"
     return rule.breach.items() <= row.items()

@@ -151,6 +151,7 @@ class Source:
     folder: Path | None = None  # Where models may lie too; `None` for a bundle
 
 
+# %% ../../nbs/assurance/04_reproduce.ipynb #6498acf5
 def _bundled_card(bundle: Bundle, config: dict) -> dict | None:
     "The card of a result's judge, or else the one here; `None` without one"
     found = bundle.read_json(f"cards/{_card_key(config)}.json")

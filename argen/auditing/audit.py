@@ -123,6 +123,7 @@ class Outcome:
         return self.held is True
 
 
+# %% ../../nbs/auditing/02_audit.ipynb #abb821bb
 def _held(prop, reference, changed):
     "Does a property hold between two scores? `None` where one is missing"
     try:

@@ -220,6 +220,7 @@ def report_text(
     return f"{table}\n\n{words}"
 
 
+# %% ../../nbs/command_line/05_doctor.ipynb #28fe4915
 def version_report() -> dict[str, str]:
     "Versions as `argen --version --json` prints them"
     return {"argen": versions()["argen"], **versions(), "system": platform.platform()}

@@ -363,6 +363,7 @@ def _with_themselves(labels):
     return _by_score(labels, ["unit", "person"], "is_repeat")
 
 
+# %% ../../nbs/comparison/13_people.ipynb #b6493bda
 def _with_judge(results, matched):
     "Score → `Agreement` of the mean label and the judge, over all results of a judge"
     import pandas as pd

@@ -284,6 +284,7 @@ def _labels_of(results, name):
     return dict(zip(agreed.prompt_hash, agreed[name])), conflicts
 
 
+# %% ../../nbs/comparison/02_results.ipynb #c95182f7
 def _values_of(results, column):
     "Prompt hash → the value of a column of the user's own file"
     short = [result.table.short for result in results]

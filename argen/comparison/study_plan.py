@@ -351,6 +351,7 @@ def _n_needed(rule, spread, counts) -> int | None:
     return high
 
 
+# %% ../../nbs/comparison/16_study_plan.ipynb #0ce6eded
 def decision_power(
     rule: DecisionRule,  # What has to hold
     spread: Spread,  # How differences vary

@@ -382,6 +382,7 @@ def _worst_table(comparison) -> str:
     return _model_table(comparison, SCORES.values(), cells)
 
 
+# %% ../../nbs/comparison/07_tables.ipynb #81bd5fd2
 def _profiles(comparison):
     "Sub-scores of up to six models; the three principles where there are none"
     results = comparison.results

@@ -632,6 +632,7 @@ def _check_fields(values, fields, place):
             raise InputError(f"{place}: `{name}` must be {kind}; correct it")
 
 
+# %% ../../nbs/evaluation/00_responses.ipynb #b9f22631
 def check_result(
     data: object,  # What a result file holds
     place: str,  # The file, for messages

@@ -74,6 +74,7 @@ class JudgeRankings:
         return "\n\n".join(filter(None, parts))
 
 
+# %% ../../nbs/judge/08_rankings.ipynb #4e88b4be
 def _shown(value):
     "Two digits, or a dash"
     return "–" if value is None else f"{value:.2f}"

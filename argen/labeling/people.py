@@ -318,6 +318,7 @@ def _between(labels, name: str) -> dict:
     return {"alpha": _alpha(ratings, _level(name)), "n_items": int(shared)}
 
 
+# %% ../../nbs/labeling/05_people.ipynb #ce827a8b
 def _within(labels, name: str) -> dict:
     "Agreement of people with themselves about one field"
     import numpy as np

@@ -235,6 +235,7 @@ class Answers:
         return "begun" if self.values else "untouched"
 
 
+# %% ../../nbs/labeling/02_presses.ipynb #bc0c629b
 def answers_by_item(
     presses: Iterable[Press],  # Of one person, in order
 ) -> dict[str, Answers]:  # Item's id → what was said of it

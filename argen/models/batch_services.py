@@ -510,6 +510,7 @@ class AnthropicBatches(_AnthropicWaiting):
         )
 
 
+# %% ../../nbs/models/18_batch_services.ipynb #02ff4557
 class _Refusal(Exception):
     "What Anthropic says about a request in a batch, in the form of its library"
 

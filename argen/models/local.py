@@ -177,6 +177,7 @@ def _model_folder(folder, name):
     )
 
 
+# %% ../../nbs/models/04_local.ipynb #81b94ec1
 def _check_name(name):
     "Raise `InputError` for a name that can be neither a folder nor a Hugging Face id"
     path = user_path(name)
@@ -254,6 +255,7 @@ def _check_hub(name):
         raise _cannot_load(name, error) from None
 
 
+# %% ../../nbs/models/04_local.ipynb #8eedadb1
 def _load_base(name, path, dtype):
     "Model and tokenizer as published; raises `InputError` if they can't be loaded"
     from transformers import AutoModelForCausalLM, AutoTokenizer

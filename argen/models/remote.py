@@ -212,6 +212,7 @@ def overloaded(
         self._lower(self.level * 2 / 3)
 
 
+# %% ../../nbs/models/06_remote.ipynb #65a3cdcc
 @patch
 def timed_out(
     self: Limit,

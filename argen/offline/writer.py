@@ -73,6 +73,7 @@ class _Slot(NamedTuple):
     rider: bool  # With a question outside healthcare besides the clinical one?
 
 
+# %% ../../nbs/offline/11_writer.ipynb #406ca7c5
 def mix(
     n: int,  # How many prompts
     tiers: dict[str, float] | None = None,  # Shares; default: `TIER_SHARES`

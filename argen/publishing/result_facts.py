@@ -125,6 +125,7 @@ def _policy_measures() -> Iterator[Measure]:
         yield Measure(name, name, principle, f"{name}_rate", is_rate=True)
 
 
+# %% ../../nbs/publishing/02_result_facts.ipynb #ce0dcebe
 def is_by_rubric(
     evaluation: Evaluation,
 ) -> bool:

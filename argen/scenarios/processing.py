@@ -1457,6 +1457,7 @@ def _checked(outputs, columns, question, others, *, progress, **rules) -> list[_
     return work
 
 
+# %% ../../nbs/scenarios/08_processing.ipynb #3485211e
 def _process_all(work: Sequence[_File], *, resume, progress) -> Processed:
     "Process files that were checked"
     done = Processed()

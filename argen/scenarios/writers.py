@@ -336,6 +336,7 @@ _TALK_SCHEMA = {
 }
 
 
+# %% ../../nbs/scenarios/04_writers.ipynb #a84e4fd6
 def _talk_request(wishes):
     "Ask for one conversation for each wish"
     items = "\n".join(f"{number}. {wish}" for number, wish in enumerate(wishes, 1))

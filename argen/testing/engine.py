@@ -46,6 +46,7 @@ class _Request:
     adapter: LoRARequest | None
 
 
+# %% ../../nbs/testing/09_engine.ipynb #5592c1bc
 def _model(name, adapter):
     "A model of transformers, with an adapter or without"
     from transformers import AutoModelForCausalLM

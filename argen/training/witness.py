@@ -371,6 +371,7 @@ def training_witness(
     return found
 
 
+# %% ../../nbs/training/05_witness.ipynb #a2ba3f87
 def _second_judge(witness, make):
     "A judge from its name, or as it is; an error names the parameter `witness`"
     try:
