@@ -37,7 +37,7 @@ from .properties import PROPERTIES, Check, checks, held_blindly
 # %% ../../nbs/auditing/02_audit.ipynb #3c15f8ee
 _BATCH = 8  # Responses that a callable is given at once
 _BLOCK = 256  # The same of a judge that batches by itself
-_CHANGED_IN = {"order": "moved", "stability": "again"}  # All others in the first pass
+_CHANGED_IN = {"order": "moved", "stability": "again"}  # All others in the first round
 _PLACEBO_IN = {"order": "again"}  # All others in the moved one
 
 
@@ -48,8 +48,8 @@ def _shuffled(asks, seed):
     return distinct
 
 
-def _passes(asked):
-    "Pass → the distinct responses to judge in it, in order"
+def _rounds(asked):
+    "Round → the distinct responses to judge in it, in order"
     every, twice = [], []
     for check in asked:
         every += [check.reference, check.changed]
@@ -88,9 +88,9 @@ def _judge_all(judge, asks, advance):
     return verdicts
 
 
-def _ask_passes(judge, passes, folder, progress):
-    "Pass → response → verdict"
-    total = sum(map(len, passes.values()))
+def _ask_rounds(judge, rounds, folder, progress):
+    "Round → response → verdict"
+    total = sum(map(len, rounds.values()))
     done = 0
 
     def advance(count):
@@ -100,7 +100,7 @@ def _ask_passes(judge, passes, folder, progress):
         progress("audit", done, total)
 
     found = {}
-    for name, asks in passes.items():
+    for name, asks in rounds.items():
         asked = judge if name == "first" else _afresh(judge, folder, name)
         found[name] = _judge_all(asked, asks, advance)
     return found
@@ -133,6 +133,13 @@ def _held(prop, reference, changed):
     return None if held is None else bool(held)
 
 
+def _is_unread(verdict):
+    "Is a verdict missing because of the language?"
+    reasons = verdict.missing.values()
+    is_missing = verdict.status == "missing"
+    return is_missing and all(reason.startswith("language") for reason in reasons)
+
+
 def _outcome(check, verdicts):
     "The outcome of a check"
     prop = PROPERTIES[check.property]
@@ -140,7 +147,7 @@ def _outcome(check, verdicts):
     changed = verdicts[_CHANGED_IN.get(check.property, "first")][check.changed]
     scores = check.reference.scores(reference)
     held = _held(prop, scores, check.changed.scores(changed))
-    if prop.missing_holds and changed.status == "missing":
+    if prop.unread_holds and _is_unread(reference) and _is_unread(changed):
         held = True
     placebo = None
     if prop.placebo:
@@ -207,9 +214,9 @@ def _state(interval):
 
 # %% ../../nbs/auditing/02_audit.ipynb #4614c777
 def _state_by_placebo(outcomes):
-    "Does a change fail more often than no change?"
+    "Does a change fail more often than no change? A missing verdict is a failure of it"
     failed = [not outcome.passed for outcome in outcomes]
-    placebo = [not outcome.placebo_held for outcome in outcomes]
+    placebo = [outcome.placebo_held is False for outcome in outcomes]
     excess = paired_violations(failed, placebo)
     if excess.low > 0 and excess.difference >= _LEAST_EXCESS:
         return "fails"
@@ -227,7 +234,7 @@ class Audit:
     date: str  # ISO
     n_probes: int
     probes: str  # Which: 'argen, audit half', or files
-    judgements: int  # Responses judged, in all passes
+    judgements: int  # Responses judged, in all rounds
     usage: dict  # Of a language model: requests, tokens, cost
     outcomes: list[Outcome] = field(repr=False)
 
@@ -320,13 +327,13 @@ class Plan:
         return text if self.cost is None else f"{text}, at most {self.cost:.2f}"
 
 
-def _plan(judge, passes):
-    "What the passes will ask"
-    judgements = sum(map(len, passes.values()))
+def _plan(judge, rounds):
+    "What the rounds will ask"
+    judgements = sum(map(len, rounds.values()))
     if not isinstance(judge, LLMJudge) or judge.ledger.price is None:
         return Plan(judgements, None)
     cost = 0.0
-    for ask in chain.from_iterable(passes.values()):
+    for ask in chain.from_iterable(rounds.values()):
         cost += judge.most_cost(ask.prompt, ask.text)
     return Plan(judgements, cost)
 
@@ -352,8 +359,8 @@ def _quick_choice(probes, names):
     "As many probes, evenly spread, as a quick audit can ask about; at least one"
     for count in range(min(len(probes), _MOST_QUICK), 1, -1):
         chosen = [probes[place * len(probes) // count] for place in range(count)]
-        passes = _passes(list(checks(chosen, names)))
-        if sum(map(len, passes.values())) <= _MOST_QUICK:
+        rounds = _rounds(list(checks(chosen, names)))
+        if sum(map(len, rounds.values())) <= _MOST_QUICK:
             return chosen
     return probes[:1]
 
@@ -373,7 +380,7 @@ def audit(
     probes: Sequence[Probe | str | Path] | None = None,
     *,
     properties: Sequence[str] | None = None,  # Names of `PROPERTIES`; by default all
-    quick: bool = False,  # At most 60 judgements
+    quick: bool = False,  # At most 60 judgements, by its usual properties
     per_class: int | None = None,  # Only so many probes of each class; at least 1
     # Where verdicts of repeated questions are kept; by default in the cache folder
     output_dir: str | Path | None = None,
@@ -387,13 +394,13 @@ def audit(
     names = _names(properties, quick)
     chosen = _chosen(probes, names, per_class, quick)
     asked = list(checks(chosen, names))
-    passes = _passes(asked)
-    if confirm and not confirm(_plan(judge, passes)):
+    rounds = _rounds(asked)
+    if confirm and not confirm(_plan(judge, rounds)):
         return None
     key = judge_key(judge)
     folder = Path(output_dir) if output_dir else cache_dir() / "audits" / key
     with hold(folder if isinstance(judge, LLMJudge) else None, "argen audit"):
-        verdicts = _ask_passes(judge, passes, folder, progress)
+        verdicts = _ask_rounds(judge, rounds, folder, progress)
     return Audit(
         judge=judge_name(judge),
         key=key,
@@ -401,7 +408,7 @@ def audit(
         date=date.today().isoformat(),
         n_probes=len(chosen),
         probes=about,
-        judgements=sum(map(len, passes.values())),
+        judgements=sum(map(len, rounds.values())),
         usage=_usage(judge),
         outcomes=[_outcome(check, verdicts) for check in asked],
     )
