@@ -114,6 +114,7 @@ def judge_line(
     return f"{name}: {card_line(card)}"
 
 
+# %% ../../nbs/auditing/03_cards.ipynb #66d8b6c4
 def _audit_call(judge):
     "How to audit a judge: on the command line, or in Python where that can't name it"
     if judge is offline_judge:

@@ -364,6 +364,7 @@ def audit_labeler(
     return LabelAudit(name, rows)
 
 
+# %% ../../nbs/auditing/04_labels.ipynb #fd307543
 def _labels_of(labeler, label_scope, texts, chat):
     "Name of a labeler, and a function from texts to tiers and scopes"
     if is_remote(labeler):
