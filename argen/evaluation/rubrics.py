@@ -77,11 +77,20 @@ def _graded(responses, grader, rubric, progress, stage):
 
 
 # %% ../../nbs/evaluation/02_rubrics.ipynb #361c5ae8
+_OF_POLICIES = (  # Settings of a policy before, beside its weights
+    "apply_medical_disclaimer_penalty",
+    "policy_content",
+    "referral_policy",
+)
+
+
 def _rubric_config(rubric, responses):
     "How a rubric is recorded in `evaluation_config`"
     config = {"model_name": "responses"} | responses.config
-    for name in ("policy", "policy_hash", "judge_settings", "referral_policy"):
-        config.pop(name, None)  # Of the judge before
+    for name in [name for name in config if name.endswith("_weight")]:
+        del config[name]
+    for name in _OF_POLICIES:
+        config.pop(name, None)
     prompts = {scenario.identity for scenario, _ in responses.pairs}
     return config | {
         "policy_kind": "rubric",
@@ -126,7 +135,10 @@ def judge_by_rubric(
 ) -> Evaluation:  # Raises `InputError` for a judge that knows no criteria
     "Have responses judged by a rubric; kept in their folder if they have one"
     grader = rubric_grader(judge, rubric, [scenario for scenario, _ in responses.pairs])
-    config = _rubric_config(rubric, responses) | _grader_config(grader)
+    config = _rubric_config(rubric, responses)
+    for name in ("judge_settings", "judge_answered_by", "rubric_hash"):
+        config.pop(name, None)  # Of the judge before
+    config |= _grader_config(grader)
     stage = f"judge: {model_label(config['model_name'])}"
     counted = grader.counting_apart() if isinstance(grader, LLMJudge) else grader
     with hold(responses.run, "argen evaluate"):
@@ -137,6 +149,8 @@ def judge_by_rubric(
         if counted is not grader:
             summary["judge_usage"] = asdict(counted.usage)
             grader.usage.add(counted.usage)
+            if grader.ledger.answered_by:
+                config["judge_answered_by"] = ", ".join(grader.ledger.answered_by)
         result = Evaluation(config, summary, rows)
         if responses.run:
             digest = content_hash([config.get("judge_settings"), rubric.hash])[:6]
