@@ -10,14 +10,13 @@ __all__ = []
 # %% ../../nbs/evaluation/02_rubrics.ipynb #30740642
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from ..errors import InputError
 from ..files import write_json
 from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..progress import DEFAULT_PROGRESS
-from ..records import Response, Scenario, _in_cell, content_hash, read_scenarios
+from ..records import Response, Scenario, _in_cell, as_scenarios, content_hash
 from ..rubrics.criteria import Rubric
 from ..rubrics.grading import grade, grader_name, make_grader
 from ..rubrics.meta import grader_line
@@ -163,12 +162,11 @@ def judge_by_rubric(
 # %% ../../nbs/evaluation/02_rubrics.ipynb #563f2a0a
 def bring_criteria(
     responses: ResponseSet,  # As `read_responses` returns them; its scenarios change
-    scenarios: str | Path | Sequence[Scenario] | None,  # Where the criteria are
+    scenarios,  # Where the criteria are; as `read_scenarios` takes them, or `None`
 ):
     "Give the scenarios of responses the criteria and tags that rows or scenarios have"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
-    known = {scenario.identity: scenario.extra for scenario in scenarios or ()}
+    given = [] if scenarios is None else as_scenarios(scenarios)
+    known = {scenario.identity: scenario.extra for scenario in given}
     for (scenario, _), row in zip(responses.pairs, responses.rows):
         found = known.get(scenario.identity, {})
         if "rubrics" not in scenario.extra and row.get("criteria"):
