@@ -121,7 +121,7 @@ def _audit_call(judge):
         return "argen audit offline"
     if isinstance(judge, LLMJudge) and _is_plain(judge):
         return f"argen audit {judge_name(judge)}"
-    return "argen.auditing.cards.save_card(argen.audit(judge))"
+    return "from argen.auditing.cards import save_card; save_card(argen.audit(judge))"
 
 
 def _is_plain(judge):
