@@ -1927,7 +1927,10 @@ def _gate(arguments, progress):
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["baseline", "plan"]),
     )
-    folder = _about(arguments, "gate", found.rule.hash, _named_results(arguments))
+    policy = found.settings.get("policy_hash")
+    plan = getattr(arguments, "plan", None)
+    how = [found.rule.hash, policy, found.baseline, plan]
+    folder = _about(arguments, "gate", *how, _named_results(arguments))
     with hold(folder, "argen gate"):
         where = found.save(folder)
     found.add_to_job_summary()
@@ -2103,11 +2106,10 @@ def _fill_checklist(arguments):
     "Fill a checklist; returns what to say"
     from argen.assurance.checklist import checklist
 
-    filled = checklist(
-        _named_results(arguments), arguments.checklist, **_given(arguments, ["plan"])
-    )
+    plan = _given(arguments, ["plan"])
+    filled = checklist(_named_results(arguments), arguments.checklist, **plan)
     job = f"report-{arguments.checklist}"
-    folder = _about(arguments, job, _named_results(arguments))
+    folder = _about(arguments, job, plan, _named_results(arguments))
     with hold(folder, "argen report"):
         page = filled.save(folder)
     return f"{filled!r}\n\nReport: {page}"
