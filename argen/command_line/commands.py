@@ -373,14 +373,16 @@ def _named(arguments, job, subject, settings):
     "The folder that was asked for, or one in runs/ that the same settings find again"
     from argen.models.names import file_name, model_label
     from argen.policy import POLICIES
-    from argen.policy_files import as_policy
     from argen.records import content_hash
+    from argen.rubrics.criteria import as_policy_or_rubric, read_rubric
 
     if getattr(arguments, "output_dir", None):
         return Path(arguments.output_dir)
     settings = dict(settings)
     if settings.get("policy", "published") not in POLICIES:  # A file may be edited
-        settings["policy"] = as_policy(settings["policy"]).hash
+        settings["policy"] = as_policy_or_rubric(settings["policy"]).hash
+    if settings.get("rubric", _OWN_CRITERIA) != _OWN_CRITERIA:
+        settings["rubric"] = read_rubric(settings["rubric"]).hash
     texts = {name: str(value) for name, value in settings.items()}
     label = file_name(model_label(subject))
     return _dated(arguments, f"{job}-{label}-{content_hash(texts)[:6]}")
