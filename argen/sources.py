@@ -533,6 +533,8 @@ def _is_list(path) -> bool:
         value = json.loads(first)
     except (ValueError, RecursionError):
         return bool(first)
+    if not isinstance(value, dict):
+        return True
     items = value.values()
     is_nested = all(isinstance(item, dict) for item in items)
     holds_rows = is_nested or any(isinstance(item, list) for item in items)
