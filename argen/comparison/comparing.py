@@ -147,12 +147,12 @@ Comparison.save = Comparison.report
 
 
 # %% ../../nbs/comparison/05_comparison.ipynb #cdfec13a
-def _best(combined, baselines, base, resampling):
+def _best(combined, results, base, resampling):
     "The best of the candidates that the baseline's judge scored; `None` below two"
     candidates = {}
-    for name, baseline in baselines.items():
-        if baseline == base.name:
-            candidates[name] = combined[name]
+    for result in results:
+        if result.judge == base.judge and result is not base:
+            candidates[result.name] = combined[result.name]
     if len(candidates) < 2:
         return None
     return best_of_many(candidates, combined[base.name], resampling)
@@ -186,15 +186,13 @@ def _recipes(results, combined, base, seeds, resampling):
 
 
 # %% ../../nbs/comparison/05_comparison.ipynb #0c978521
-def _ranked(results, base, baselines):
+def _ranked(results, base):
     "Results, best first"
-    several = len(baselines) < len(results) - 1
 
     def place(result):
         "Own judge first, then the highest mean; missing means last"
         mean = result.estimates["combined"].mean
-        elsewhere = several and result.judge != base.judge
-        return elsewhere, mean is None, -(mean or 0)
+        return result.judge != base.judge, mean is None, -(mean or 0)
 
     return sorted(results, key=place)
 
@@ -275,14 +273,14 @@ def _compared(results, asked, failed) -> Comparison:
     with shared_draws():
         parts = _measure_all(results, baselines, resampling, known)
         combined = {n: part.scores.means["combined"] for n, part in parts.items()}
-        best = _best(combined, baselines, base, resampling)
+        best = _best(combined, results, base, resampling)
     people = _people(results, parts, baselines, known, asked)
     rescored = policy is not None
     n_outside = {result.name: result.n_outside for result in results}
     kept = {"base": base, "policy": policy, "n_outside": n_outside}
     plan = asked.plan and check_plan(asked.plan, complete, resampling, **kept)
     return Comparison(
-        results=_ranked(results, base, baselines),
+        results=_ranked(results, base),
         baseline=base.name,
         n_prompts=len(shared),
         warnings=list(_warnings(results, rescored, known.n_conflicts, best)),

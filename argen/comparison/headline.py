@@ -176,6 +176,26 @@ def _picked(comparison, result, n):
     )
 
 
+# %% ../../nbs/comparison/06_headline.ipynb #670f70b2
+def _baseline_judges(comparison):
+    "Judges that scored the baseline's model"
+    model = comparison[comparison.baseline].model
+    return {result.judge for result in comparison.results if result.model == model}
+
+
+def _other_judge(comparison, result):
+    "That another judge scored the baseline; empty where its own judge did, too"
+    if result.judge in _baseline_judges(comparison):
+        return ""
+    base = comparison[comparison.baseline]
+    judges = [escape_markdown(each.judge) for each in (base, result)]
+    return (
+        f"**{escape_markdown(base.name)}** was judged by {judges[0]} and "
+        f"**{escape_markdown(result.name)}** by {judges[1]}, so that the difference "
+        "may be the judges'."
+    )
+
+
 # %% ../../nbs/comparison/06_headline.ipynb #c4fe996a
 def headline(
     comparison: Comparison,
@@ -194,6 +214,7 @@ def headline(
     n_rivals = sum(other.judge == best.judge for other in others)
     sentences = [
         _verdict(best, comparison.baseline),
+        _other_judge(comparison, best),
         _people_say(comparison, best),
         f"{'; '.join(changes)}.",
         _main_part(comparison, best),

@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/comparison/09_sections.ipynb #acf1f07d
 from argen.comparison.headline import (
+    _baseline_judges,
     _is_published,
     _judge_names,
     _methods,
@@ -286,12 +287,19 @@ def _people(comparison, figures):
     return people_section(comparison.people) if comparison.people else []
 
 
+_SAME_JUDGE = (
+    "Each difference in this report is from the baseline as the same judge scored it."
+)
+
+
 def _several_judges(comparison, figures):
     "How several judges rank"
     body = [figures.get("judges")]
     if comparison.judges:
-        each = "Each difference in this report is from the baseline as the same judge"
-        body = [f"{each} scored it.", _agreement(comparison.judges), *body]
+        body = [_agreement(comparison.judges), *body]
+        known = _baseline_judges(comparison)
+        if all(result.judge in known for result in comparison.others):
+            body = [_SAME_JUDGE, *body]
     return body
 
 
