@@ -82,7 +82,8 @@ class Result(_OfModel):
     groups: dict = field(default_factory=dict)
     # By score: the expected worst of `k` responses to a scenario
     worst: dict[str, Estimate] = field(default_factory=dict)
-    k: int | None = None  # Fewest responses to a scenario, where several
+    # Fewest responses to a scenario in any of the results, where several
+    k: int | None = None
     differences: dict[str, PairedDifference] = field(default_factory=dict)  # By score
     mcnemar: dict[str, PairedViolations] = field(default_factory=dict)  # By principle
     # By score: the difference whatever the missing scores were

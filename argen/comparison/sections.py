@@ -166,7 +166,9 @@ _MCNEMAR = (
 )
 _WORST = (
     "Each scenario was answered several times. A patient gets one response, so here is "
-    "the mean of the worst one."
+    "the mean of the worst of {k}: as many as each scenario has in all results. Scored "
+    "and missing are responses, by their combined score; those of a scenario with "
+    "fewer than {k} scores are all missing."
 )
 
 
@@ -183,7 +185,8 @@ def _worst_responses(comparison, figures):
     "The worst of several responses"
     if not any(result.worst for result in comparison.results):
         return []
-    return [_WORST, _worst_table(comparison)]
+    k = comparison.results[0].k
+    return [_WORST.format(k=k), _worst_table(comparison)]
 
 
 # %% ../../nbs/comparison/09_sections.ipynb #9a2af0dc
