@@ -324,6 +324,7 @@ def compare(
     resampling = Resampling(level, n_resamples, seed)
     if is_by_rubric(results):
         _refuse_unused(policy=policy, labels=labels, seeds=seeds, failed=failed)
+        _refuse_unused(by=by, plan=plan)
         return compare_rubrics(results, baseline, resampling)
     asked = _Asked(
         base=_find(results, baseline),
