@@ -332,9 +332,16 @@ def _by_prompt(result):
 
 
 def _row(result, prompt):
-    "The first row of a prompt"
-    first = int((result.column("prompt_hash") == prompt).to_numpy().argmax())
+    "The first row of a prompt that has a combined score"
+    is_there = result.column("prompt_hash") == prompt
+    is_scored = is_there & result.column("combined_score").notna()
+    first = int(is_scored.to_numpy().argmax())
     return result.table.at([first]).iloc[0].to_dict()
+
+
+def _n_epochs(result, prompt):
+    "Responses to a prompt"
+    return int((result.column("prompt_hash") == prompt).sum())
 
 
 def _rival(comparison):
@@ -384,11 +391,13 @@ def _contrast(heading, rival, baseline, prompt):
     texts = (mine.get("prompt"), mine.get("response"), base.get("response"))
     if any(is_missing(text) for text in texts):
         return []
-    gap = mine["combined_score"] - base["combined_score"]
+    gap = _by_prompt(rival)[prompt] - _by_prompt(baseline)[prompt]
     title = f"### {heading}: {gap:+.2f}"
     for label, meaning in _LABELS.items():
         if mine.get(label) in meaning:
             title += f", {label} {mine[label]}"
+    if max(_n_epochs(rival, prompt), _n_epochs(baseline, prompt)) > 1:
+        title += " (mean over epochs; one response of each is shown)"
     return [
         markdown_html(title),
         prompt_html(mine),
