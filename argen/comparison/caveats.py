@@ -150,6 +150,16 @@ def _conflicting_labels(n_conflicts) -> Iterator[str]:
         )
 
 
+def _conflicting_values(labels) -> Iterator[str]:
+    "Do results have different values in the column that scores are grouped by?"
+    for column in labels.by:
+        if labels.n_by_conflicts:
+            yield (
+                f"{labels.n_by_conflicts} prompts have more than one {column} in these "
+                "results; they count as having none"
+            )
+
+
 def _repeated_prompts(results) -> Iterator[str]:
     "Were prompts answered several times?"
     if any(result.column("prompt_hash").duplicated().any() for result in results):
@@ -362,13 +372,14 @@ def _doubts(result) -> Iterator[str]:
 
 
 # %% ../../nbs/comparison/03_caveats.ipynb #cdeb6d9a
-def _warnings(results, rescored, n_conflicts, best) -> Iterator[str]:
+def _warnings(results, rescored, labels, best) -> Iterator[str]:
     "Lines for the reader"
     configs = {result.name: result.config for result in results}
     yield from comparability_problems(configs, rescored)
     if not rescored:
         yield from _formulas(results)
-    yield from _conflicting_labels(n_conflicts)
+    yield from _conflicting_labels(labels.n_conflicts)
+    yield from _conflicting_values(labels)
     for lines in (_other_models, _left_out, _unscored):
         for result in results:
             yield from lines(result)

@@ -283,7 +283,7 @@ def _compared(results, asked, failed) -> Comparison:
         results=_ranked(results, base),
         baseline=base.name,
         n_prompts=len(shared),
-        warnings=list(_warnings(results, rescored, known.n_conflicts, best)),
+        warnings=list(_warnings(results, rescored, known, best)),
         failed=failed,
         settings=asked.settings(),
         best=best,
