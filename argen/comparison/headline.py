@@ -328,6 +328,12 @@ def _recorded_weights(comparison):
 
 
 # %% ../../nbs/comparison/06_headline.ipynb #d1abfe2e
+def _violation_tests(comparison):
+    "Where the p of violations come from"
+    pairs = [paired for r in comparison.results for paired in r.mcnemar.values()]
+    return " or ".join(sorted({paired.method for paired in pairs if paired.n_pairs}))
+
+
 def _statistics(comparison):
     "How intervals and p were made"
     settings = comparison.settings
@@ -335,12 +341,15 @@ def _statistics(comparison):
     for result in comparison.results:
         differences = result.differences.values()
         n_tests += sum(difference.p is not None for difference in differences)
+    rates = "violation rates: Wilson's interval"
+    tests = _violation_tests(comparison)
+    if tests:
+        rates += f", and {tests} on the same prompts"
     return (
         f"{comparison.n_prompts:,} prompts that all results have, matched by hash. "
         f"{settings['level']:.0%} intervals: bootstrap over scenarios (bias-corrected "
         f"and accelerated, BCa; {settings['n_resamples']:,} resamples, "
-        f"seed {settings['seed']}), none below {MIN_SCENARIOS} scenarios; violation "
-        "rates: Wilson's interval, and McNemar's test on the same prompts. "
+        f"seed {settings['seed']}), none below {MIN_SCENARIOS} scenarios; {rates}. "
         "p: two-sided paired permutation test, corrected by Holm's method for "
         f"{n_tests} comparisons (models × scores); those of violations are not "
         "corrected. A missing score is left out and counted, never replaced."

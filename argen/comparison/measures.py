@@ -142,19 +142,19 @@ def _measure_alone(results, parts, resampling):
 
 
 # %% ../../nbs/comparison/04_measures.ipynb #bb18158d
-def _find(results, wanted):
+def _find(results, wanted, role="baseline"):
     "A result by position, name, or the model's full name"
     if isinstance(wanted, int):
         require(
             -len(results) <= wanted < len(results),
-            f"baseline {wanted}: there are only {len(results)} results, counted from 0",
+            f"{role} {wanted}: there are only {len(results)} results, counted from 0",
         )
         return results[wanted]
     found = [result for result in results if wanted in (result.name, result.model)]
     names = ", ".join(result.name for result in results)
     require(
         len(found) == 1,
-        f"baseline {wanted!r} names {len(found) or 'none'} of the results; "
+        f"{role} {wanted!r} names {len(found) or 'none'} of the results; "
         f"choose one of {names}",
     )
     return found[0]

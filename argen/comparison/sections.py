@@ -14,6 +14,7 @@ from argen.comparison.headline import (
     _judge_names,
     _methods,
     _notes,
+    _violation_tests,
     escape_markdown,
     headline,
 )
@@ -54,7 +55,7 @@ _READING = (
     "for? **Helpfulness** is being clear, relevant, complete and kind. **Combined** is "
     "their weighted mean. An interval [a, b] says how far other prompts of this kind "
     "could move a number; a difference counts as shown only where its interval "
-    "excludes 0 and its p is below .05."
+    "excludes 0 and its p is below {alpha}."
 )
 
 
@@ -67,8 +68,10 @@ _ALIKE = (
 def _reading(comparison):
     "How to read the scores, and who gave them"
     judges = escape_markdown(" and ".join(_judge_names(comparison)))
+    alpha = f"{1 - comparison.settings['level']:.2g}".removeprefix("0")
+    reading = _READING.format(alpha=alpha)
     return (
-        f"{_READING} All scores are given by {judges}; no interval covers what another "
+        f"{reading} All scores are given by {judges}; no interval covers what another "
         "judge, or another run of training, would change."
     )
 
@@ -161,7 +164,7 @@ def _against(comparison, figures):
 # %% ../../nbs/comparison/09_sections.ipynb #6e5b7244
 _MCNEMAR = (
     "Share of responses in violation on the same prompts. New are violations that only "
-    "this model makes, gone those that only the baseline makes. p: McNemar's test, not "
+    "this model makes, gone those that only the baseline makes. p: {tests}, not "
     "corrected."
 )
 _WORST = (
@@ -177,7 +180,8 @@ def _violations(comparison, figures):
     body = [figures.get("violations")]
     pairs = [paired for r in comparison.results for paired in r.mcnemar.values()]
     if any(paired.n_pairs for paired in pairs):
-        body += [_MCNEMAR, _mcnemar_table(comparison)]
+        tests = _violation_tests(comparison)
+        body += [_MCNEMAR.format(tests=tests), _mcnemar_table(comparison)]
     return body
 
 
