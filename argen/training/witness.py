@@ -19,6 +19,7 @@ from ..judge.contract import judge_name, judge_pairs
 from ..judge.judges import make_judge, offline_judge
 from ..policy import PUBLISHED, Policy, score
 from ..records import PRINCIPLES, Response, Scenario, row_prompt
+from ..rubrics.criteria import Rubric
 from ..statistics.differences import PairedDifference, paired_difference
 from ..statistics.intervals import MIN_SCENARIOS, Resampling
 from ..statistics.repeats import BestOfMany, best_of_many
@@ -361,7 +362,8 @@ def training_witness(
         raise InputError("`witness`: judges held-out responses; give `eval_scenarios`")
     if witness is None:
         found = None
-        if has_held_out and judge is not offline_judge:
+        by_rubric = isinstance(mix.policy, Rubric)  # The offline judge knows none
+        if has_held_out and judge is not offline_judge and not by_rubric:
             found = Witness(offline_judge, mix.policy, chooses=False, stops=stops)
     else:
         found = Witness(_second_judge(witness, make), mix.policy, stops=stops)
