@@ -105,9 +105,13 @@ def means(
     self: Witness,
     kind: str,  # 'proxy', the reward, or 'witness'
 ) -> dict[int, float | None]:  # By step; `None` where no response has a score
-    "The mean score of each evaluation"
-    by_step = {step: self._scores[kind, step].mean() for step in self.steps}
-    return {s: None if math.isnan(mean) else mean for s, mean in by_step.items()}
+    "The mean score of the first evaluation, and that plus the change of each later one"
+    scores = {step: self._scores[kind, step] for step in self.steps}
+    first = next((seen for seen in scores.values() if seen.notna().any()), None)
+    if first is None:
+        return dict.fromkeys(self.steps)
+    means = {s: first.mean() + (seen - first).mean() for s, seen in scores.items()}
+    return {s: None if math.isnan(mean) else mean for s, mean in means.items()}
 
 
 # %% ../../nbs/training/05_witness.ipynb #7697524f
