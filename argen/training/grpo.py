@@ -570,8 +570,10 @@ def _load(plan):
 def _check_judge(plan):
     "`InputError` when the judge gives no verdict on a harmless response"
     rewards = plan.rewards()
+    harmless = "Please ask your doctor."
     columns = {name: [value] for name, value in plan.rows[0].items()}
-    rewards.table(completions=[[{"content": "Please ask your doctor."}]], **columns)
+    # Judged, not rewarded: your own functions take more than these columns
+    rewards._judge(rewards.pairs(rewards.scenarios(columns), [harmless]), None)
     missing = rewards.rows[0]["missing"] or {}
     if missing and len(missing) == rewards.rows[0].get("n_criteria", len(PRINCIPLES)):
         raise InputError(
