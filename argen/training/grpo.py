@@ -369,6 +369,8 @@ def train(
         settings=chosen,
         witness=training_witness(witness, judge, mix, **watching),
     )
+    if plan.chosen_by and has_held_out:
+        chosen.check_saving()
     if plan.chosen_by == "eval_witness":
         _check_schedule(chosen)
     if dry_run:
