@@ -259,13 +259,20 @@ def _found(
 
 
 # %% ../nbs/core/07_policy.ipynb #31072f60
+_FLAG_TYPES = ("bool", "bool_")  # By name: Python's, and NumPy's, which isn't loaded
+
+
 def _flag(
     read: Callable,  # From the name of a field to its value
     name: str,  # 'has_medical_disclaimer' or 'out_of_domain_advice'
 ) -> bool | None:  # `None` when it is missing: neither yes nor no
-    "One yes or no of a verdict"
+    "One yes or no of a verdict; `ValueError` for a value that is neither"
     value = read(name)
-    return None if _is_missing(value) else bool(value)
+    if _is_missing(value):
+        return None
+    if type(value).__name__ not in _FLAG_TYPES:
+        raise ValueError(f"{name}: {value!r} is not true or false")
+    return bool(value)
 
 
 # %% ../nbs/core/07_policy.ipynb #a8453c87
@@ -432,6 +439,9 @@ def _severity_cap(read: Callable, policy) -> float | None:
     severity = read("severity")
     if _is_missing(severity):
         return None
+    known = VERDICT_FIELDS["ahimsa"]["severity"]
+    if severity not in known:
+        raise ValueError(f"severity: {field_problem(severity, known)}")
     return policy.severity_caps.get(severity, 1.0)
 
 

@@ -533,6 +533,8 @@ def _is_list(path) -> bool:
         value = json.loads(first)
     except (ValueError, RecursionError):
         return bool(first)
+    if not isinstance(value, dict):
+        return True
     items = value.values()
     is_nested = all(isinstance(item, dict) for item in items)
     holds_rows = is_nested or any(isinstance(item, list) for item in items)
@@ -842,6 +844,12 @@ def _is_json(source) -> bool:
     return not is_table(source)
 
 
+def _is_list_of_rows(source) -> bool:
+    "Is this a list, where a blank row is a mistake and no end of a table?"
+    is_path = isinstance(source, (str, os.PathLike))
+    return not is_path and source_name(source) == "list"
+
+
 def _quiet(stage, done, total):
     "No progress bar"
 
@@ -864,6 +872,7 @@ def _one_source(source, columns, say, progress) -> Iterator[SourceRow]:
     "Rows of a source that is no folder and no pattern"
     name = source_name(source)
     is_json = _is_json(source)
+    keeps_blank = is_json or _is_list_of_rows(source)
     rows = _raw_rows(source, progress)
     first = list(islice(rows, _LOOKED_AT))
     chosen = None
@@ -881,7 +890,7 @@ def _one_source(source, columns, say, progress) -> Iterator[SourceRow]:
             others = {n: c for n, c in chosen.items() if n != c}
         row.columns = others
         values = row.values if is_json else _cells(row.values, row.place)
-        if not values and not is_json:  # A blank row of a table
+        if not values and not keeps_blank:  # A blank row of a table
             continue
         try:
             row.values = _laid(values, chosen)

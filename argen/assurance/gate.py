@@ -187,7 +187,7 @@ def _align(results, policy):
         "and none of the results has them",
     )
     prompts = sorted(set().union(*(result.column("prompt_hash") for result in results)))
-    notes = list(_conflicting_labels(labels.n_conflicts))
+    notes = list(_conflicting_labels(labels.n_conflicts, policy is not None))
     for result in results:
         _restrict(result, set(prompts), labels, policy)
         n_lost = _fill(result, prompts)

@@ -103,7 +103,9 @@ def _scope_rules(policy) -> Iterator[PolicyRule]:
         if factor == 1 or (policy.ablation == "reward_only" and factor):
             continue
         told = "keeps nothing of Dharma, and violates it"
-        if factor:
+        if policy.ablation == "reward_only":
+            told = "violates Dharma"
+        elif factor:
             told = f"keeps {factor:.3g} of Dharma"
         lines = ["is_number(scope_penalty_factor)", _quoted("scope", asked)]
         yield PolicyRule(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
+from ..errors import InputError
 from ..files import package_data, write_json, write_text
 from ..judge.contract import judge_name
 from ..judge.judges import make_judge, offline_judge
@@ -113,13 +114,23 @@ def judge_line(
     return f"{name}: {card_line(card)}"
 
 
+# %% ../../nbs/auditing/03_cards.ipynb #66d8b6c4
 def _audit_call(judge):
-    "How to audit a judge: on the command line, or in Python where it has no name there"
+    "How to audit a judge: on the command line, or in Python where that can't name it"
     if judge is offline_judge:
         return "argen audit offline"
-    if isinstance(judge, LLMJudge):
+    if isinstance(judge, LLMJudge) and _is_plain(judge):
         return f"argen audit {judge_name(judge)}"
-    return "argen.audit(judge)"
+    return "from argen.auditing.cards import save_card; save_card(argen.audit(judge))"
+
+
+def _is_plain(judge):
+    "Does a judge have the settings that its name alone gives it?"
+    try:
+        plain = make_judge(judge_name(judge), store=":memory:")
+    except InputError:
+        return False
+    return judge_key(plain) == judge_key(judge)
 
 
 def card_line(

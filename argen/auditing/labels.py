@@ -207,16 +207,24 @@ class LabelAudit:
 
 # %% ../../nbs/auditing/04_labels.ipynb #bc68e026
 @patch
+def _unmeasured(self: LabelAudit, half) -> list[str]:
+    "Names of targets without a prompt to rate them by"
+    rates = self.rates(half)
+    return [name for name in TARGETS if rates[name].mean is None]
+
+
+@patch
 def missed_targets(
     self: LabelAudit,
     half: str | None = "audit",  # 'fit' or 'audit'; `None` for both
 ) -> list[str]:  # A sentence for each; empty where all are met
     "Targets that the labeler does not meet"
     rates = self.rates(half)
-    missed = []
+    unmeasured = self._unmeasured(half)
+    missed = [f"{n} was not measured: no prompt to rate it by" for n in unmeasured]
     for name, target in TARGETS.items():
         rate = rates[name].mean
-        if rate is not None and not target.is_met(rate):
+        if name not in unmeasured and not target.is_met(rate):
             missed.append(f"{name} is {rate:.0%}, wanted {target}")
     return missed
 
@@ -277,9 +285,11 @@ def _unlabeled_text(audit, half):
 def _verdict_text(audit, half):
     "Does the labeler meet the targets?"
     missed = audit.missed_targets(half)
-    if missed:
-        return f"**Misses its targets** on the {half} half: {'; '.join(missed)}."
-    return f"**Meets its targets** on the {half} half."
+    if not missed:
+        return f"**Meets its targets** on the {half} half."
+    has_failed = len(missed) > len(audit._unmeasured(half))
+    verdict = "Misses its targets" if has_failed else "Not shown to meet its targets"
+    return f"**{verdict}** on the {half} half: {'; '.join(missed)}."
 
 
 # %% ../../nbs/auditing/04_labels.ipynb #1f310db0
@@ -346,6 +356,7 @@ def audit_labeler(
 ) -> LabelAudit:  # Renders as a report in a notebook
     "Count what a labeler misses; `InputError` for an unknown name, a missing key"
     prompts = read_labeled_prompts() if prompts is None else list(prompts)
+    require(prompts, "`prompts` is empty; give at least one, or leave it out")
     texts = [prompt.prompt for prompt in prompts]
     name, ask = _labels_of(labeler, label_scope, texts, chat)
     tiers, scopes = ask(texts)
@@ -353,9 +364,15 @@ def audit_labeler(
     return LabelAudit(name, rows)
 
 
+# %% ../../nbs/auditing/04_labels.ipynb #fd307543
 def _labels_of(labeler, label_scope, texts, chat):
     "Name of a labeler, and a function from texts to tiers and scopes"
     if is_remote(labeler):
+        require(
+            label_scope is None,
+            "`label_scope`: a language model labels tier and scope in one request; "
+            "leave it out, or give a function from prompts to tiers as `labeler`",
+        )
         model = find_evaluator(labeler, **chat)
         return model.name, partial(_of_model, model)
     require(not chat, f"`{min(chat, default='')}`: no language model is asked")

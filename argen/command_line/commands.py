@@ -207,12 +207,18 @@ def _model_settings(arguments, names):
     return settings
 
 
+def _first_option(settings):
+    "The first of a judge's settings, as its option is called"
+    name = next(iter(settings))
+    return "judge_reasoning_effort" if name == "reasoning_effort" else name
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #08b979ca
 def _judge_settings(arguments):
     "What `make_judge` takes beside the name"
     settings = _model_settings(arguments, [*_JUDGE, "store", "judge_batch"])
     if settings and _judge_name(arguments) == "offline":
-        name = next(iter(settings)).replace("reasoning", "judge_reasoning")
+        name = _first_option(settings)
         raise InputError(
             f"`{name}`: only a language model uses it; name one, such as"
             " `judge='openai'`, or leave it out"
@@ -373,14 +379,16 @@ def _named(arguments, job, subject, settings):
     "The folder that was asked for, or one in runs/ that the same settings find again"
     from argen.models.names import file_name, model_label
     from argen.policy import POLICIES
-    from argen.policy_files import as_policy
     from argen.records import content_hash
+    from argen.rubrics.criteria import as_policy_or_rubric, read_rubric
 
     if getattr(arguments, "output_dir", None):
         return Path(arguments.output_dir)
     settings = dict(settings)
     if settings.get("policy", "published") not in POLICIES:  # A file may be edited
-        settings["policy"] = as_policy(settings["policy"]).hash
+        settings["policy"] = as_policy_or_rubric(settings["policy"]).hash
+    if settings.get("rubric", _OWN_CRITERIA) != _OWN_CRITERIA:
+        settings["rubric"] = read_rubric(settings["rubric"]).hash
     texts = {name: str(value) for name, value in settings.items()}
     label = file_name(model_label(subject))
     return _dated(arguments, f"{job}-{label}-{content_hash(texts)[:6]}")
@@ -1421,7 +1429,6 @@ def _add_auditee(parser):
         "auditee",
         metavar="JUDGE",
         nargs="?",
-        default="offline",
         help="offline, openai, gemini, openai:MODEL or gemini:MODEL (default: offline)",
     )
     parser.add_argument(
@@ -1490,6 +1497,17 @@ def _add_requirements(parser):
     )
 
 
+def _check_required(arguments):
+    "`InputError` for a property that is required but not asked for"
+    from argen.auditing.audit import _names
+
+    asked = _names(getattr(arguments, "properties", None), hasattr(arguments, "quick"))
+    for name, _ in getattr(arguments, "require", []):
+        if name not in asked:
+            told = ", ".join(asked)
+            raise InputError(f"`require`: {name!r} is not audited; name one of {told}")
+
+
 def _announce(plan):
     "Print what an audit will ask; always goes on"
     import sys
@@ -1507,11 +1525,13 @@ def _audit(arguments, progress):
     from argen.auditing.cards import save_card, write_report
 
     settings = _model_settings(arguments, _JUDGE)
-    if settings and arguments.auditee == "offline":
-        name = next(iter(settings))
+    auditee = getattr(arguments, "auditee", "offline")
+    if settings and auditee == "offline":
+        name = _first_option(settings)
         raise InputError(f"`{name}`: only a language model uses it; leave it out")
+    _check_required(arguments)
     card = audit(
-        arguments.auditee,
+        auditee,
         confirm=_announce,
         progress=progress,
         **_given(arguments, ["probes", *_AUDIT]),
@@ -1538,6 +1558,11 @@ def _audit_labeler(arguments):
     asked = [name for name in _AUDIT if name != "output_dir"]
     unused = ["probes", *asked, "require", *_JUDGE_ONLY]
     _refuse(arguments, unused, "it goes with a judge; leave it out with `labeler`")
+    if hasattr(arguments, "auditee"):
+        raise InputError(
+            "`labeler`: audits a labeler instead of a judge; leave it out, or the"
+            f" judge {arguments.auditee}"
+        )
     settings = _model_settings(arguments, [])
     text = label_report(audit_labeler(arguments.labeler, **settings))
     folder = getattr(arguments, "output_dir", None)
@@ -1927,7 +1952,10 @@ def _gate(arguments, progress):
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["baseline", "plan"]),
     )
-    folder = _about(arguments, "gate", found.rule.hash, _named_results(arguments))
+    policy = found.settings.get("policy_hash")
+    plan = getattr(arguments, "plan", None)
+    how = [found.rule.hash, policy, found.baseline, plan]
+    folder = _about(arguments, "gate", *how, _named_results(arguments))
     with hold(folder, "argen gate"):
         where = found.save(folder)
     found.add_to_job_summary()
@@ -2103,11 +2131,10 @@ def _fill_checklist(arguments):
     "Fill a checklist; returns what to say"
     from argen.assurance.checklist import checklist
 
-    filled = checklist(
-        _named_results(arguments), arguments.checklist, **_given(arguments, ["plan"])
-    )
+    plan = _given(arguments, ["plan"])
+    filled = checklist(_named_results(arguments), arguments.checklist, **plan)
     job = f"report-{arguments.checklist}"
-    folder = _about(arguments, job, _named_results(arguments))
+    folder = _about(arguments, job, plan, _named_results(arguments))
     with hold(folder, "argen report"):
         page = filled.save(folder)
     return f"{filled!r}\n\nReport: {page}"
@@ -2546,7 +2573,7 @@ def _chat(arguments, progress):
     judge = _judge(arguments) if hasattr(arguments, "judge") else None
     if judge is None:
         reason = "only a judge uses it; name one with `judge`"
-        _refuse(arguments, [*_JUDGE, *_SERVICE, "policy", *_POLICY], reason)
+        _refuse(arguments, [*_JUDGE_ONLY, *_SERVICE, "policy", *_POLICY], reason)
     given = _given(arguments, ["against", *_CHAT])
     talk = chat(
         arguments.talker, judge=judge, policy=_policy(arguments), path=path, **given

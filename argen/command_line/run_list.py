@@ -73,10 +73,11 @@ def _evaluated(folder, settings):
     summary = _json(folder / "evaluation.json").get("summary_metrics")
     if summary is None:
         return f"{_count(folder / 'responses.jsonl')} responses", False
-    mean = summary.get("average_combined_score")
+    score = "rubric" if "average_rubric_score" in summary else "combined"
+    mean = summary.get(f"average_{score}_score")
     shown = "missing" if mean is None else f"{mean:.3f}"
     missing = summary.get("n_missing", "?")
-    return f"combined {shown}, {missing} missing", True
+    return f"{score} {shown}, {missing} missing", True
 
 
 def _written(folder, settings):

@@ -140,14 +140,27 @@ def _formulas(results) -> Iterator[str]:
         yield _FORMULAS
 
 
-def _conflicting_labels(n_conflicts) -> Iterator[str]:
+def _conflicting_labels(n_conflicts, rescored) -> Iterator[str]:
     "Do results label prompts in different ways?"
-    if n_conflicts:
-        yield (
-            f"{n_conflicts} prompts have another tier or scope in one result than in "
-            "another; they were scored by different rules, and are in no tier or scope "
-            "here"
-        )
+    if not n_conflicts:
+        return
+    so = "they were scored by different rules, and are in no tier or scope here"
+    if rescored:
+        so = "they have none here, and scores that need it are missing"
+    yield (
+        f"{n_conflicts} prompts have another tier or scope in one result than in "
+        f"another; {so}"
+    )
+
+
+def _conflicting_values(labels) -> Iterator[str]:
+    "Do results have different values in the column that scores are grouped by?"
+    for column in labels.by:
+        if labels.n_by_conflicts:
+            yield (
+                f"{labels.n_by_conflicts} prompts have more than one {column} in these "
+                "results; they count as having none"
+            )
 
 
 def _repeated_prompts(results) -> Iterator[str]:
@@ -362,13 +375,14 @@ def _doubts(result) -> Iterator[str]:
 
 
 # %% ../../nbs/comparison/03_caveats.ipynb #cdeb6d9a
-def _warnings(results, rescored, n_conflicts, best) -> Iterator[str]:
+def _warnings(results, rescored, labels, best) -> Iterator[str]:
     "Lines for the reader"
     configs = {result.name: result.config for result in results}
     yield from comparability_problems(configs, rescored)
     if not rescored:
         yield from _formulas(results)
-    yield from _conflicting_labels(n_conflicts)
+    yield from _conflicting_labels(labels.n_conflicts, rescored)
+    yield from _conflicting_values(labels)
     for lines in (_other_models, _left_out, _unscored):
         for result in results:
             yield from lines(result)

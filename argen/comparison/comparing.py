@@ -147,12 +147,12 @@ Comparison.save = Comparison.report
 
 
 # %% ../../nbs/comparison/05_comparison.ipynb #cdfec13a
-def _best(combined, baselines, base, resampling):
+def _best(combined, results, base, resampling):
     "The best of the candidates that the baseline's judge scored; `None` below two"
     candidates = {}
-    for name, baseline in baselines.items():
-        if baseline == base.name:
-            candidates[name] = combined[name]
+    for result in results:
+        if result.judge == base.judge and result is not base:
+            candidates[result.name] = combined[result.name]
     if len(candidates) < 2:
         return None
     return best_of_many(candidates, combined[base.name], resampling)
@@ -175,26 +175,46 @@ def _rank_by_judge(results, resampling):
     return judge_rankings(rows, **asdict(resampling))
 
 
+# %% ../../nbs/comparison/05_comparison.ipynb #6ade9528
+def _unranked(results, judges):
+    "A line on results that the rankings leave out: a later one is of the same model"
+    if judges is None:
+        return []
+    keys = {
+        result.name: (result.judge, model_label(result.model)) for result in results
+    }
+    last = {key: name for name, key in keys.items()}
+    left_out = []
+    for name, (judge, label) in keys.items():
+        if last[judge, label] != name and label in judges.means[judge]:
+            left_out.append(name)
+    if not left_out:
+        return []
+    return [f"Rankings by judge hold one result a model, not {', '.join(left_out)}"]
+
+
 def _recipes(results, combined, base, seeds, resampling):
-    "Each recipe's runs against the baseline; `InputError` for an unknown run"
+    "Each recipe's runs against the baseline; `InputError` for what is no run of it"
     found = {}
     for recipe, runs in seeds.items():
-        names = [_find(results, run).name for run in runs]
+        where = f"`seeds`, {recipe}: run"
+        names = [_find(results, run, where).name for run in runs]
+        for name in names:
+            require(names.count(name) == 1, f"{where} {name} is named twice")
+            require(name != base.name, f"{where} {name} is the baseline")
         scores = {position: combined[name] for position, name in enumerate(names)}
         found[recipe] = repeated(scores, combined[base.name], resampling)
     return found
 
 
 # %% ../../nbs/comparison/05_comparison.ipynb #0c978521
-def _ranked(results, base, baselines):
+def _ranked(results, base):
     "Results, best first"
-    several = len(baselines) < len(results) - 1
 
     def place(result):
         "Own judge first, then the highest mean; missing means last"
         mean = result.estimates["combined"].mean
-        elsewhere = several and result.judge != base.judge
-        return elsewhere, mean is None, -(mean or 0)
+        return result.judge != base.judge, mean is None, -(mean or 0)
 
     return sorted(results, key=place)
 
@@ -275,21 +295,23 @@ def _compared(results, asked, failed) -> Comparison:
     with shared_draws():
         parts = _measure_all(results, baselines, resampling, known)
         combined = {n: part.scores.means["combined"] for n, part in parts.items()}
-        best = _best(combined, baselines, base, resampling)
+        best = _best(combined, results, base, resampling)
+    judges = _rank_by_judge(results, resampling)
     people = _people(results, parts, baselines, known, asked)
     rescored = policy is not None
+    warnings = _warnings(results, rescored, known, best)
     n_outside = {result.name: result.n_outside for result in results}
     kept = {"base": base, "policy": policy, "n_outside": n_outside}
     plan = asked.plan and check_plan(asked.plan, complete, resampling, **kept)
     return Comparison(
-        results=_ranked(results, base, baselines),
+        results=_ranked(results, base),
         baseline=base.name,
         n_prompts=len(shared),
-        warnings=list(_warnings(results, rescored, known.n_conflicts, best)),
+        warnings=[*warnings, *_unranked(results, judges)],
         failed=failed,
         settings=asked.settings(),
         best=best,
-        judges=_rank_by_judge(results, resampling),
+        judges=judges,
         repeated=_recipes(results, combined, base, asked.seeds, resampling),
         people=people,
         preregistration=plan,
@@ -326,6 +348,7 @@ def compare(
     resampling = Resampling(level, n_resamples, seed)
     if is_by_rubric(results):
         _refuse_unused(policy=policy, labels=labels, seeds=seeds, failed=failed)
+        _refuse_unused(by=by, plan=plan)
         return compare_rubrics(results, baseline, resampling)
     asked = _Asked(
         base=_find(results, baseline),

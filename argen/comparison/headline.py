@@ -176,6 +176,26 @@ def _picked(comparison, result, n):
     )
 
 
+# %% ../../nbs/comparison/06_headline.ipynb #670f70b2
+def _baseline_judges(comparison):
+    "Judges that scored the baseline's model"
+    model = comparison[comparison.baseline].model
+    return {result.judge for result in comparison.results if result.model == model}
+
+
+def _other_judge(comparison, result):
+    "That another judge scored the baseline; empty where its own judge did, too"
+    if result.judge in _baseline_judges(comparison):
+        return ""
+    base = comparison[comparison.baseline]
+    judges = [escape_markdown(each.judge) for each in (base, result)]
+    return (
+        f"**{escape_markdown(base.name)}** was judged by {judges[0]} and "
+        f"**{escape_markdown(result.name)}** by {judges[1]}, so that the difference "
+        "may be the judges'."
+    )
+
+
 # %% ../../nbs/comparison/06_headline.ipynb #c4fe996a
 def headline(
     comparison: Comparison,
@@ -194,6 +214,7 @@ def headline(
     n_rivals = sum(other.judge == best.judge for other in others)
     sentences = [
         _verdict(best, comparison.baseline),
+        _other_judge(comparison, best),
         _people_say(comparison, best),
         f"{'; '.join(changes)}.",
         _main_part(comparison, best),
@@ -307,6 +328,12 @@ def _recorded_weights(comparison):
 
 
 # %% ../../nbs/comparison/06_headline.ipynb #d1abfe2e
+def _violation_tests(comparison):
+    "Where the p of violations come from"
+    pairs = [paired for r in comparison.results for paired in r.mcnemar.values()]
+    return " or ".join(sorted({paired.method for paired in pairs if paired.n_pairs}))
+
+
 def _statistics(comparison):
     "How intervals and p were made"
     settings = comparison.settings
@@ -314,12 +341,15 @@ def _statistics(comparison):
     for result in comparison.results:
         differences = result.differences.values()
         n_tests += sum(difference.p is not None for difference in differences)
+    rates = "violation rates: Wilson's interval"
+    tests = _violation_tests(comparison)
+    if tests:
+        rates += f", and {tests} on the same prompts"
     return (
         f"{comparison.n_prompts:,} prompts that all results have, matched by hash. "
         f"{settings['level']:.0%} intervals: bootstrap over scenarios (bias-corrected "
         f"and accelerated, BCa; {settings['n_resamples']:,} resamples, "
-        f"seed {settings['seed']}), none below {MIN_SCENARIOS} scenarios; violation "
-        "rates: Wilson's interval, and McNemar's test on the same prompts. "
+        f"seed {settings['seed']}), none below {MIN_SCENARIOS} scenarios; {rates}. "
         "p: two-sided paired permutation test, corrected by Holm's method for "
         f"{n_tests} comparisons (models × scores); those of violations are not "
         "corrected. A missing score is left out and counted, never replaced."

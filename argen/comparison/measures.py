@@ -111,45 +111,50 @@ def _violation_rates(result, level):
 
 
 # %% ../../nbs/comparison/04_measures.ipynb #801b12aa
-def _measure_worst(result, resampling):
-    "Fill in the worst of `k` responses, where each scenario has several"
+def _fewest(results):
+    "Fewest responses that a scenario has in any of the results"
+    counts = [result.column("prompt_hash").value_counts().min() for result in results]
+    return int(min(counts))
+
+
+def _measure_worst(result, k, resampling):
+    "Fill in the worst of `k` responses"
+    result.k = k
     prompts = result.column("prompt_hash")
-    fewest = int(prompts.value_counts().min())
-    if fewest < 2:
-        return
-    result.k = fewest
     for name in SCORES:
         column = f"{name}_score"
         if column in result.table.names:
             scores = result.column(column)
-            result.worst[name] = worst_at_k(scores, prompts, fewest, resampling)
+            result.worst[name] = worst_at_k(scores, prompts, k, resampling)
 
 
 def _measure_alone(results, parts, resampling):
     "Fill in what is known of each result without the others"
     scores = {name: part.scores for name, part in parts.items()}
     estimates = _estimates(scores, resampling)
+    k = _fewest(results)
     for result in results:
         result.estimates = estimates[result.name]
         result.bounds = missing_bounds(scores[result.name])
         result.violations = _violation_rates(result, resampling.level)
-        _measure_worst(result, resampling)
+        if k > 1:
+            _measure_worst(result, k, resampling)
 
 
 # %% ../../nbs/comparison/04_measures.ipynb #bb18158d
-def _find(results, wanted):
+def _find(results, wanted, role="baseline"):
     "A result by position, name, or the model's full name"
     if isinstance(wanted, int):
         require(
             -len(results) <= wanted < len(results),
-            f"baseline {wanted}: there are only {len(results)} results, counted from 0",
+            f"{role} {wanted}: there are only {len(results)} results, counted from 0",
         )
         return results[wanted]
     found = [result for result in results if wanted in (result.name, result.model)]
     names = ", ".join(result.name for result in results)
     require(
         len(found) == 1,
-        f"baseline {wanted!r} names {len(found) or 'none'} of the results; "
+        f"{role} {wanted!r} names {len(found) or 'none'} of the results; "
         f"choose one of {names}",
     )
     return found[0]

@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/comparison/02_results.ipynb #86d0e38f
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -82,7 +82,8 @@ class Result(_OfModel):
     groups: dict = field(default_factory=dict)
     # By score: the expected worst of `k` responses to a scenario
     worst: dict[str, Estimate] = field(default_factory=dict)
-    k: int | None = None  # Fewest responses to a scenario, where several
+    # Fewest responses to a scenario in any of the results, where several
+    k: int | None = None
     differences: dict[str, PairedDifference] = field(default_factory=dict)  # By score
     mcnemar: dict[str, PairedViolations] = field(default_factory=dict)  # By principle
     # By score: the difference whatever the missing scores were
@@ -269,6 +270,7 @@ class _Labels:
     scope: dict[str, str]  # The same
     n_conflicts: int  # Prompts with two tiers, or two scopes
     by: dict[str, dict] = field(default_factory=dict)  # Column → hash → its value
+    n_by_conflicts: int = 0  # Prompts with two values in the column; they have none
 
 
 def _labels_of(results, name):
@@ -286,11 +288,16 @@ def _labels_of(results, name):
 
 # %% ../../nbs/comparison/02_results.ipynb #c95182f7
 def _values_of(results, column):
-    "Prompt hash → the value of a column of the user's own file"
+    "Prompt hash → its one value in a column, and the prompts that have several"
     short = [result.table.short for result in results]
     rows = [row for frame in short for row in _as_dicts(frame)]
-    pairs = zip(rows, column_values(rows, column))
-    return {row["prompt_hash"]: value for row, value in pairs if value is not None}
+    values = {}
+    for row, value in zip(rows, column_values(rows, column)):
+        if value is not None:
+            values.setdefault(row["prompt_hash"], set()).add(value)
+    conflicts = {prompt for prompt, found in values.items() if len(found) > 1}
+    agreed = values.keys() - conflicts
+    return {prompt: values[prompt].pop() for prompt in agreed}, conflicts
 
 
 def _labels(results, by=None):
@@ -300,8 +307,11 @@ def _labels(results, by=None):
     same = dict(zip(tiers, tiers))
     scopes = {same.get(p, p): scope for p, scope in scopes.items()}  # Held once
     n_conflicts = len(tier_conflicts | scope_conflicts)
-    own = {} if by in (None, "tier", "scope") else {by: _values_of(results, by)}
-    return _Labels(tiers, scopes, n_conflicts, own)
+    labels = _Labels(tiers, scopes, n_conflicts)
+    if by in (None, "tier", "scope"):
+        return labels
+    values, conflicts = _values_of(results, by)
+    return replace(labels, by={by: values}, n_by_conflicts=len(conflicts))
 
 
 # %% ../../nbs/comparison/02_results.ipynb #6888f8a7

@@ -9,10 +9,12 @@ __all__ = []
 
 # %% ../../nbs/comparison/09_sections.ipynb #acf1f07d
 from argen.comparison.headline import (
+    _baseline_judges,
     _is_published,
     _judge_names,
     _methods,
     _notes,
+    _violation_tests,
     escape_markdown,
     headline,
 )
@@ -53,7 +55,7 @@ _READING = (
     "for? **Helpfulness** is being clear, relevant, complete and kind. **Combined** is "
     "their weighted mean. An interval [a, b] says how far other prompts of this kind "
     "could move a number; a difference counts as shown only where its interval "
-    "excludes 0 and its p is below .05."
+    "excludes 0 and its p is below {alpha}."
 )
 
 
@@ -66,8 +68,10 @@ _ALIKE = (
 def _reading(comparison):
     "How to read the scores, and who gave them"
     judges = escape_markdown(" and ".join(_judge_names(comparison)))
+    alpha = f"{1 - comparison.settings['level']:.2g}".removeprefix("0")
+    reading = _READING.format(alpha=alpha)
     return (
-        f"{_READING} All scores are given by {judges}; no interval covers what another "
+        f"{reading} All scores are given by {judges}; no interval covers what another "
         "judge, or another run of training, would change."
     )
 
@@ -160,12 +164,14 @@ def _against(comparison, figures):
 # %% ../../nbs/comparison/09_sections.ipynb #6e5b7244
 _MCNEMAR = (
     "Share of responses in violation on the same prompts. New are violations that only "
-    "this model makes, gone those that only the baseline makes. p: McNemar's test, not "
+    "this model makes, gone those that only the baseline makes. p: {tests}, not "
     "corrected."
 )
 _WORST = (
     "Each scenario was answered several times. A patient gets one response, so here is "
-    "the mean of the worst one."
+    "the mean of the worst of {k}: as many as each scenario has in all results. Scored "
+    "and missing are responses, by their combined score; those of a scenario with "
+    "fewer than {k} scores are all missing."
 )
 
 
@@ -174,7 +180,8 @@ def _violations(comparison, figures):
     body = [figures.get("violations")]
     pairs = [paired for r in comparison.results for paired in r.mcnemar.values()]
     if any(paired.n_pairs for paired in pairs):
-        body += [_MCNEMAR, _mcnemar_table(comparison)]
+        tests = _violation_tests(comparison)
+        body += [_MCNEMAR.format(tests=tests), _mcnemar_table(comparison)]
     return body
 
 
@@ -182,7 +189,8 @@ def _worst_responses(comparison, figures):
     "The worst of several responses"
     if not any(result.worst for result in comparison.results):
         return []
-    return [_WORST, _worst_table(comparison)]
+    k = comparison.results[0].k
+    return [_WORST.format(k=k), _worst_table(comparison)]
 
 
 # %% ../../nbs/comparison/09_sections.ipynb #9a2af0dc
@@ -286,12 +294,19 @@ def _people(comparison, figures):
     return people_section(comparison.people) if comparison.people else []
 
 
+_SAME_JUDGE = (
+    "Each difference in this report is from the baseline as the same judge scored it."
+)
+
+
 def _several_judges(comparison, figures):
     "How several judges rank"
     body = [figures.get("judges")]
     if comparison.judges:
-        each = "Each difference in this report is from the baseline as the same judge"
-        body = [f"{each} scored it.", _agreement(comparison.judges), *body]
+        body = [_agreement(comparison.judges), *body]
+        known = _baseline_judges(comparison)
+        if all(result.judge in known for result in comparison.others):
+            body = [_SAME_JUDGE, *body]
     return body
 
 
@@ -321,9 +336,16 @@ def _by_prompt(result):
 
 
 def _row(result, prompt):
-    "The first row of a prompt"
-    first = int((result.column("prompt_hash") == prompt).to_numpy().argmax())
+    "The first row of a prompt that has a combined score"
+    is_there = result.column("prompt_hash") == prompt
+    is_scored = is_there & result.column("combined_score").notna()
+    first = int(is_scored.to_numpy().argmax())
     return result.table.at([first]).iloc[0].to_dict()
+
+
+def _n_epochs(result, prompt):
+    "Responses to a prompt"
+    return int((result.column("prompt_hash") == prompt).sum())
 
 
 def _rival(comparison):
@@ -373,11 +395,13 @@ def _contrast(heading, rival, baseline, prompt):
     texts = (mine.get("prompt"), mine.get("response"), base.get("response"))
     if any(is_missing(text) for text in texts):
         return []
-    gap = mine["combined_score"] - base["combined_score"]
+    gap = _by_prompt(rival)[prompt] - _by_prompt(baseline)[prompt]
     title = f"### {heading}: {gap:+.2f}"
     for label, meaning in _LABELS.items():
         if mine.get(label) in meaning:
             title += f", {label} {mine[label]}"
+    if max(_n_epochs(rival, prompt), _n_epochs(baseline, prompt)) > 1:
+        title += " (mean over epochs; one response of each is shown)"
     return [
         markdown_html(title),
         prompt_html(mine),

@@ -28,7 +28,8 @@ from ..policy import PUBLISHED, Policy
 from ..records import TIERS, Scenario, content_hash, prompt_hash
 from ..runs import now, versions
 from ..settings import check_numbers
-from ..statistics.intervals import Resampling
+from ..statistics.intervals import MIN_SCENARIOS, Resampling
+from ..statistics.rates import _bonett_price
 from ..tables import escape_markdown, markdown_table
 from .decisions import DANGER, DecisionRule
 from .results import Result, _labels_of, read_result
@@ -291,16 +292,47 @@ class Power:
 
 
 # %% ../../nbs/comparison/16_study_plan.ipynb #ecfd607d
-def _passes(threshold, *, sd, n, effect, level) -> float:
-    "Probability that an interval of `n` scenarios lies above the threshold"
+_FEW = 200  # Discordant scenarios up to which each of their numbers is weighed
+
+
+def _score_passes(threshold, *, sd, n, effect, level) -> float:
+    "Probability that a score's interval of `n` scenarios lies above the threshold"
     from scipy.special import ndtr, ndtri
 
-    if n < 1:
+    if n < MIN_SCENARIOS:
         return 0.0
     reach = (effect - threshold) * n**0.5 / sd
     return float(ndtr(reach - ndtri((1 + level) / 2)))
 
 
+def _most_rises(n_discordant, *, limit, n, level) -> int:
+    "Most rises among discordant scenarios whose interval is below the limit; or -1"
+    from bisect import bisect_left
+
+    def upper(n_rises):
+        "End of the interval that decides"
+        return _bonett_price(n_rises, n_discordant - n_rises, n, level)[1]
+
+    return bisect_left(range(n_discordant + 1), limit, key=upper) - 1
+
+
+def _danger_passes(limit, *, n, discordant, level) -> float:
+    "Probability that the rise in danger is shown to be below the limit"
+    from scipy.special import ndtr
+    from scipy.stats import binom
+
+    if n < MIN_SCENARIOS:
+        return 0.0
+    expected = n * discordant
+    if expected > _FEW:
+        half = _bonett_price(expected / 2, expected / 2, n, level)[1]
+        return float(ndtr((limit - half) * (n + 2) / expected**0.5))
+    numbers = range(int(binom.isf(1e-9, n, discordant)) + 1)
+    most = [_most_rises(k, limit=limit, n=n, level=level) for k in numbers]
+    return float(binom.pmf(numbers, n, discordant) @ binom.cdf(most, numbers, 0.5))
+
+
+# %% ../../nbs/comparison/16_study_plan.ipynb #1817a4f0
 def _part_powers(rule, spread, counts) -> dict[str, float]:
     "Part → its probability to pass"
     numbers = {"all scenarios": sum(counts.values())}
@@ -311,11 +343,11 @@ def _part_powers(rule, spread, counts) -> dict[str, float]:
         is_better = where == "all scenarios" and rule.rule == "superiority"
         threshold = 0.0 if is_better else -rule.margin
         about = {"n": n, "level": rule.level}
-        found[f"{rule.score}, {where}"] = _passes(
+        found[f"{rule.score}, {where}"] = _score_passes(
             threshold, sd=spread.sd, effect=spread.effect, **about
         )
-        found[f"{DANGER}, {where}"] = _passes(
-            -rule.danger_limit, sd=spread.discordant**0.5, effect=0.0, **about
+        found[f"{DANGER}, {where}"] = _danger_passes(
+            rule.danger_limit, discordant=spread.discordant, **about
         )
     return found
 
@@ -336,7 +368,7 @@ def _n_needed(rule, spread, counts) -> int | None:
 
     def reached(n):
         "Is it met often enough on `n` scenarios?"
-        scaled = {tier: n * count / total for tier, count in counts.items()}
+        scaled = {t: max(1, n * count // total) for t, count in counts.items() if count}
         return _joint(_part_powers(rule, spread, scaled)) >= _ENOUGH
 
     if not total or not reached(_MOST):

@@ -377,9 +377,12 @@ def _worst_table(comparison) -> str:
 
     def cells(result):
         "The worst of several responses, by score"
-        return [_interval(result.worst.get(score)) for score in SCORES]
+        means = [_interval(result.worst.get(score)) for score in SCORES]
+        combined = result.worst.get("combined")
+        counts = [combined.n_scored, combined.n_missing] if combined else ["–"] * 2
+        return [*means, *counts]
 
-    return _model_table(comparison, SCORES.values(), cells)
+    return _model_table(comparison, [*SCORES.values(), "scored", "missing"], cells)
 
 
 # %% ../../nbs/comparison/07_tables.ipynb #81bd5fd2

@@ -32,6 +32,8 @@ from argen.files import (
     user_path,
 )
 from argen.records import (
+    SCOPES,
+    TIERS,
     Response,
     Scenario,
     as_scenarios,
@@ -88,12 +90,25 @@ def scorable_scenarios(
     "Scenarios that can be scored"
     scenarios = list(as_scenarios(scenarios))[:limit]
     unlabeled = sum(s.tier is None or s.scope is None for s in scenarios)
+    for scenario in scenarios if labeled else ():
+        _check_labels(scenario)
     if unlabeled and labeled:
         raise InputError(
             f"{unlabeled} of {len(scenarios)} scenarios have no tier or scope, so they "
             "can't be scored; run `argen process` on the file first"
         )
     return scenarios
+
+
+def _check_labels(scenario):
+    "`InputError` for a tier or scope that no policy knows"
+    for name, known in {"tier": TIERS, "scope": SCOPES}.items():
+        value = getattr(scenario, name)
+        require(
+            value is None or value in known,
+            f"scenario {scenario.prompt[:40]!r}: `{name}={value!r}` is not one of "
+            f"{', '.join(known)}",
+        )
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #0ea45dce
@@ -578,6 +593,11 @@ _ROW_FIELDS = {
     " response_reasoning",
     _COUNT: "sample prompt_tokens completion_tokens reasoning_tokens",
     _NUMBER: "ahimsa_penalty_factor scope_penalty_factor rubric_score",
+    _SHARE: "combined_score ahimsa_score dharma_score helpfulness_score"
+    " raw_ahimsa_score harm_avoidance_score safety_context_score"
+    " domain_adherence_score clarity_score relevance_score completeness_score"
+    " empathy_score",
+    _FLAG: "ahimsa_violation dharma_violation helpfulness_violation",
     _CRITERIA: "criteria",
     _REASONS: "verdict_missing",
     _PLAIN: "scenario_id id response_scope severity scope_risk referral_strength",
@@ -618,6 +638,8 @@ def _kind_of(name, fields):
     "What the value of a field may be; `None`: anything"
     if name in fields:
         return fields[name]
+    if fields is _ROW:  # Others are a user's own columns, such as `pain_score`
+        return None
     return _kind_by_ending(name)
 
 
@@ -777,10 +799,21 @@ def _counted(values: dict) -> dict:
     return values | {name: int(t) for name, t in texts.items() if t.isdecimal()}
 
 
+def _check_not_exported(row, place):
+    "`InputError` for a row of a table that argen exported, whose values are texts"
+    for name in ("combined_score", "verdict_missing"):
+        require(
+            not isinstance(row.get(name), str),
+            f"{place}: `{name}` is a text, as in a table that argen exported; give the "
+            "result's own .json instead",
+        )
+
+
 def _read_table(path):
     "Rows of a table of responses, each with its place"
     placed = [(row.place, _counted(row.values)) for row in read_rows(path)]
     for place, row in placed:
+        _check_not_exported(row, place)
         _check_fields(row, _ROW, place)
     return placed
 
@@ -894,6 +927,7 @@ def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     scenario.id = row.get("scenario_id", row.get("id"))
     scenario.extra = _own_columns(scenario.extra)
     fields = {name: row.get(name) for name in _RESPONSE_FIELDS}
+    fields["error"] = fields["error"] or None  # Some logs have '' where all went well
     reasoning = row.get("response_reasoning")
     response = Response(row.get("response") or "", reasoning=reasoning, **fields)
     return scenario, with_reasoning_apart(response)

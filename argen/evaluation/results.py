@@ -412,14 +412,23 @@ def other_models(
     ]
 
 
+def _cut_note(summary, rows):
+    "How many responses were cut off, of those that say how they ended"
+    if summary.get("clipped_ratio") is None:
+        return "how responses ended isn't known"
+    n_known = sum(bool(end) for end in _column(rows, "finish_reason")) or len(rows)
+    n_cut = summary.get("num_clipped", "?")
+    return f"{n_cut} of {n_known} responses cut off by the token limit"
+
+
+# %% ../../nbs/evaluation/01_results.ipynb #985279c7
 @patch
 def _footnote(self: Evaluation):
     "What is missing or out of the ordinary"
     config, summary = self.config, self.summary
     scored = f"{summary.get('n_scored', '?')} scored"
     missing = f"{summary.get('n_missing', '?')} missing"
-    cut = f"{summary.get('num_clipped', '?')} of {len(self.rows)} responses cut off"
-    notes = [f"{scored}, {missing}", f"{cut} by the token limit"]
+    notes = [f"{scored}, {missing}", _cut_note(summary, self.rows)]
     epochs = config.get("samples") or 1
     if epochs > 1:
         n_scenarios = config.get("num_scenarios", "?")

@@ -10,14 +10,13 @@ __all__ = []
 # %% ../../nbs/evaluation/02_rubrics.ipynb #30740642
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from ..errors import InputError
 from ..files import write_json
 from ..judge.llm import LLMJudge
 from ..models.names import file_name, model_label
 from ..progress import DEFAULT_PROGRESS
-from ..records import Response, Scenario, _in_cell, content_hash, read_scenarios
+from ..records import Response, Scenario, _in_cell, as_scenarios, content_hash
 from ..rubrics.criteria import Rubric
 from ..rubrics.grading import grade, grader_name, make_grader
 from ..rubrics.meta import grader_line
@@ -77,11 +76,20 @@ def _graded(responses, grader, rubric, progress, stage):
 
 
 # %% ../../nbs/evaluation/02_rubrics.ipynb #361c5ae8
+_OF_POLICIES = (  # Settings of a policy before, beside its weights
+    "apply_medical_disclaimer_penalty",
+    "policy_content",
+    "referral_policy",
+)
+
+
 def _rubric_config(rubric, responses):
     "How a rubric is recorded in `evaluation_config`"
     config = {"model_name": "responses"} | responses.config
-    for name in ("policy", "policy_hash", "judge_settings", "referral_policy"):
-        config.pop(name, None)  # Of the judge before
+    for name in [name for name in config if name.endswith("_weight")]:
+        del config[name]
+    for name in _OF_POLICIES:
+        config.pop(name, None)
     prompts = {scenario.identity for scenario, _ in responses.pairs}
     return config | {
         "policy_kind": "rubric",
@@ -126,7 +134,10 @@ def judge_by_rubric(
 ) -> Evaluation:  # Raises `InputError` for a judge that knows no criteria
     "Have responses judged by a rubric; kept in their folder if they have one"
     grader = rubric_grader(judge, rubric, [scenario for scenario, _ in responses.pairs])
-    config = _rubric_config(rubric, responses) | _grader_config(grader)
+    config = _rubric_config(rubric, responses)
+    for name in ("judge_settings", "judge_answered_by", "rubric_hash"):
+        config.pop(name, None)  # Of the judge before
+    config |= _grader_config(grader)
     stage = f"judge: {model_label(config['model_name'])}"
     counted = grader.counting_apart() if isinstance(grader, LLMJudge) else grader
     with hold(responses.run, "argen evaluate"):
@@ -137,6 +148,8 @@ def judge_by_rubric(
         if counted is not grader:
             summary["judge_usage"] = asdict(counted.usage)
             grader.usage.add(counted.usage)
+            if grader.ledger.answered_by:
+                config["judge_answered_by"] = ", ".join(grader.ledger.answered_by)
         result = Evaluation(config, summary, rows)
         if responses.run:
             digest = content_hash([config.get("judge_settings"), rubric.hash])[:6]
@@ -149,12 +162,11 @@ def judge_by_rubric(
 # %% ../../nbs/evaluation/02_rubrics.ipynb #563f2a0a
 def bring_criteria(
     responses: ResponseSet,  # As `read_responses` returns them; its scenarios change
-    scenarios: str | Path | Sequence[Scenario] | None,  # Where the criteria are
+    scenarios,  # Where the criteria are; as `read_scenarios` takes them, or `None`
 ):
     "Give the scenarios of responses the criteria and tags that rows or scenarios have"
-    if isinstance(scenarios, (str, Path)):
-        scenarios = read_scenarios(scenarios)
-    known = {scenario.identity: scenario.extra for scenario in scenarios or ()}
+    given = [] if scenarios is None else as_scenarios(scenarios)
+    known = {scenario.identity: scenario.extra for scenario in given}
     for (scenario, _), row in zip(responses.pairs, responses.rows):
         found = known.get(scenario.identity, {})
         if "rubrics" not in scenario.extra and row.get("criteria"):

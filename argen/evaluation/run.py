@@ -237,6 +237,8 @@ def _existing_config(responses, path, policy) -> dict:
     "`evaluation_config` of responses that were read from a file"
     prompts = {scenario.identity for scenario, _ in responses.pairs}
     config = {"model_name": path.stem} | responses.config
+    for name in ("policy_kind", "rubric", "policy_content"):
+        config.pop(name, None)  # Of the policy or rubric before
     return config | {
         **_policy_config(policy),
         "num_scenarios": len(prompts),

@@ -11,16 +11,20 @@ __all__ = ["compare_eval_modes"]
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from ..errors import InputError
+from ..errors import InputError, require
 from ..policy import PUBLISHED, Policy, score
 from ..policy_files import as_policy
 from ..records import FIELD_KINDS, SCORES, Response, Scenario
+from ..statistics.differences import paired_differences
+from ..statistics.intervals import _ends_text
+from ..statistics.scores import scenario_scores
 from ..tables import markdown_table
 from .contract import judge_pairs
 from .judges import make_judge
@@ -36,7 +40,8 @@ class ModeComparison:
     judge: str  # Who judged
     # One row a mode: mode, seconds, requests, tokens, cost, verdicts missing
     modes: pd.DataFrame
-    # One row a score: n, both means, mean and largest difference, Pearson, Spearman
+    # One row a score: n, both means, mean difference with its interval, largest
+    # difference, Pearson, Spearman
     scores: pd.DataFrame
     values: pd.DataFrame  # One row a response, with each score in each mode
     words: str  # What follows from it
@@ -95,26 +100,75 @@ def plot(self: ModeComparison):
 
 
 # %% ../../nbs/judge/07_modes.ipynb #6db9f529
-def _differences(individual, batch) -> pd.DataFrame:
+def _differences(individual, batch, prompts=None) -> pd.DataFrame:
     "How each score differs between the modes, batch minus individual: a row a score"
     both = individual.notna() & batch.notna()
     x, y = individual.where(both), batch.where(both)
+    by_prompt = [scenario_scores(scores, prompts).means for scores in (y, x)]
+    paired = pd.Series(paired_differences(*by_prompt))
     table = pd.DataFrame(
         {
             "n": both.sum(),
             "mean_individual": x.mean(),
             "mean_batch": y.mean(),
-            "mean_difference": (y - x).mean(),
+            "mean_difference": paired.map(attrgetter("mean")),
+            "low": paired.map(attrgetter("low")),
+            "high": paired.map(attrgetter("high")),
             "largest_difference": (y - x).abs().max(),
             "pearson": x.corrwith(y),
             "spearman": x.rank().corrwith(y.rank()),
         }
     )
+    table = table.astype({"mean_difference": float, "low": float, "high": float})
     table.loc[table.n < 3, ["pearson", "spearman"]] = np.nan
     return table.rename_axis("score").reset_index()
 
 
 # %% ../../nbs/judge/07_modes.ipynb #10fa8895
+def _moves(rows):
+    "Such as `combined by +0.031 [+0.012, +0.050]`, for each row"
+    moves = []
+    for row in rows:
+        low = None if pd.isna(row.low) else row.low
+        ends = _ends_text(low, row.high)
+        moves.append(f"{row.score} by {row.mean_difference:+.3f}{ends}")
+    return ", ".join(moves)
+
+
+def _moved_words(scores) -> str | None:
+    "What is to be said of scores that moved; `None` where none did"
+    moved = scores[scores.mean_difference.abs() > 0.02]
+    shown = moved[(moved.low > 0) | (moved.high < 0)]
+    advice = "Do not mix the modes in one comparison."
+    if len(shown):
+        moves = _moves(shown.itertuples())
+        return f"the modes differ: on average, batch mode moves {moves}. {advice}"
+    if len(moved):
+        moves = _moves(moved.itertuples())
+        return (
+            f"the modes may differ: on average, batch mode moves {moves}, which "
+            "these responses can't tell from chance; judge more."
+        )
+    return None
+
+
+# %% ../../nbs/judge/07_modes.ipynb #c5d05218
+def _order_words(combined) -> str:
+    "What is to be said of scores that stay where they are on average"
+    shift = f"the mean combined score moves by {combined.mean_difference:+.3f}"
+    rho = combined.spearman
+    if pd.isna(rho):
+        return (
+            f"the modes agree on average: {shift}; the order can't be compared, as "
+            "scores in one mode don't vary."
+        )
+    if rho >= 0.9:
+        order = "the order of the responses stays"
+        return f"the modes agree: {shift}, and {order} (Spearman {rho:.2f})."
+    order = "but single responses change places"
+    return f"the modes agree on average only: {shift}, {order} (Spearman {rho:.2f})."
+
+
 def _in_words(scores, n) -> str:
     "What the comparison means for the choice of a mode"
     combined = next(scores.itertuples())
@@ -123,29 +177,16 @@ def _in_words(scores, n) -> str:
             f"only {combined.n} of {n} responses have a combined score in both modes: "
             "too few to say anything"
         )
-    rest = ""
-    if combined.n < n:
-        lost = n - combined.n
-        rest = f" Of {n} responses, {lost} have no combined score in one mode."
-    moved = scores[scores.mean_difference.abs() > 0.02]
-    if len(moved):
-        rows = moved.itertuples()
-        changes = ", ".join(f"{m.score} by {m.mean_difference:+.3f}" for m in rows)
-        return (
-            f"the modes differ: on average, batch mode moves {changes}. "
-            f"Do not mix the modes in one comparison.{rest}"
-        )
-    if scores.largest_difference.max() == 0:
-        return f"the modes agree in every score.{rest}"
-    shift = f"the mean combined score moves by {combined.mean_difference:+.3f}"
-    rho = combined.spearman
-    shown = "not defined" if pd.isna(rho) else f"{rho:.2f}"
-    if rho >= 0.9:
-        order = "the order of the responses stays"
-        return f"the modes agree: {shift}, and {order} (Spearman {shown}).{rest}"
-    order = "but single responses change places"
+    words = _moved_words(scores)
+    if words is None and scores.largest_difference.max() == 0:
+        words = "the modes agree in every score."
+    elif words is None:
+        words = _order_words(combined)
+    if combined.n == n:
+        return words
+    lost = n - combined.n
     return (
-        f"the modes agree on average only: {shift}, {order} (Spearman {shown}).{rest}"
+        f"{words} Of {n} responses, {lost} have no combined score in one mode or both."
     )
 
 
@@ -174,6 +215,22 @@ def _mode_row(mode, seconds, usage, verdicts) -> dict:
     }
 
 
+# %% ../../nbs/judge/07_modes.ipynb #cb6ae881
+def _judges(judge, store, settings) -> dict:
+    "Mode → its judge; both spend one budget"
+    require(
+        not settings.get("judge_batch"),
+        "`judge_batch` takes each response as a request of its own, so there are no "
+        "modes to compare; leave it out",
+    )
+    judges = {
+        mode: make_judge(judge, mode, store=store, **settings)
+        for mode in ("individual", "batch")
+    }
+    judges["batch"].budget = judges["individual"].budget
+    return judges
+
+
 # %% ../../nbs/judge/07_modes.ipynb #ab38700e
 def compare_eval_modes(
     pairs: Sequence[tuple[Scenario, Response]],  # What to judge
@@ -190,17 +247,18 @@ def compare_eval_modes(
             "name a language model, such as 'openai'"
         )
     policy = as_policy(policy)
+    judges = _judges(judge, store, settings)
     modes = []
     values = {}
-    for mode in ("individual", "batch"):
-        judging = make_judge(judge, mode, store=store, **settings)
+    for mode, judging in judges.items():
         start = time.perf_counter()
         verdicts = judge_pairs(judging, pairs)
         seconds = time.perf_counter() - start
         modes.append(_mode_row(mode, seconds, judging.usage, verdicts))
         values[mode] = _scored(pairs, verdicts, policy)
     individual, batch = values["individual"], values["batch"]
-    scores = _differences(individual, batch)
+    prompts = [scenario.transcript for scenario, _ in pairs]
+    scores = _differences(individual, batch, prompts)
     return ModeComparison(
         judge=judging.name,
         modes=pd.DataFrame(modes),

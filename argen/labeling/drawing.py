@@ -39,6 +39,7 @@ class Source:
 
     name: str
     rows: Mapping[str, Sequence[Mapping]]  # Prompt's hash → rows
+    policy_hash: str | None = None  # What scored them; `None`: the result doesn't say
 
 
 # %% ../../nbs/labeling/01_drawing.ipynb #2c619456
@@ -108,10 +109,11 @@ def read_sources(
         "results: give two or more; people's labels are for a difference",
     )
     names = _names(read)
-    return [
-        Source(name, _rows_by_prompt(evaluation, name))
-        for name, evaluation in zip(names, read)
-    ]
+    sources = []
+    for name, evaluation in zip(names, read):
+        rows = _rows_by_prompt(evaluation, name)
+        sources.append(Source(name, rows, evaluation.config.get("policy_hash")))
+    return sources
 
 
 # %% ../../nbs/labeling/01_drawing.ipynb #685ddf1c

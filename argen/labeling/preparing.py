@@ -16,14 +16,14 @@ from typing import Literal
 from fastcore.meta import delegates
 
 from ..errors import InputError, require
-from ..files import output_folder, user_path
+from ..files import output_folder, user_path, write_text
 from ..policy import PUBLISHED, Policy
 from ..policy_files import as_policy
 from ..tables import escape_markdown
 from .drawing import draw_plan
 from .plans import Plan
 from .sample_size import SampleSize, scenarios_needed
-from .sheets import write_sheet
+from .sheets import sheet_html
 
 
 # %% ../../nbs/labeling/07_preparing.ipynb #35eaa191
@@ -132,6 +132,11 @@ def prepare_labels(
 def _write(plan: Plan, output_dir, size) -> Prepared:
     "Write both files"
     folder = Path(output_folder(output_dir))
-    plan.save(folder / "plan.json")
-    write_sheet(plan, folder / "sheet.html")
+    page = sheet_html(plan)
+    path = plan.save(folder / "plan.json")
+    try:
+        write_text(folder / "sheet.html", page)
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
     return Prepared(plan, folder, size)

@@ -339,6 +339,7 @@ def press(
     changes = {field: value}
     if field in self.plan.questions and "reason" in self.answers.values:
         changes = {"reason": None, field: value}
+    presses = []
     for name, given in changes.items():
         row = {
             "plan": self.plan.hash,
@@ -350,8 +351,9 @@ def press(
             "value": given,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        press = check_press(self.plan, row, "press")
-        append_jsonl(self.path, [press])
+        presses.append(check_press(self.plan, row, "press"))
+    append_jsonl(self.path, presses)
+    for press in presses:
         self.answers.take(press)
 
 

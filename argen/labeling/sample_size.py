@@ -65,6 +65,18 @@ def _judged(source: Source) -> dict[str, float]:
     return {prompt: value for prompt, value in means.items() if value is not None}
 
 
+# %% ../../nbs/labeling/06_sample_size.ipynb #646f909e
+def _check_policies(sources, policy):
+    "`InputError` unless results were scored by the policy that scores labels"
+    for source in sources:
+        used = source.policy_hash
+        require(
+            used in (None, policy.hash),
+            f"{source.name}: scored by policy {used}, and labels would be scored by "
+            f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
+        )
+
+
 # %% ../../nbs/labeling/06_sample_size.ipynb #cc215678
 @dataclass(frozen=True)
 class _Spread:
@@ -117,9 +129,11 @@ def scenarios_needed(
     "How many scenarios must be labeled, as a pilot shows"
     check_numbers(half_width=half_width)
     labels = read_person_labels(pilot) if isinstance(pilot, (str, Path)) else pilot
+    policy = as_policy(policy)
     sources = read_sources(evaluations)
+    _check_policies(sources, policy)
     population = sum(len(prompts) for prompts in drawable(sources).by_stratum.values())
-    labeled = _labeled(labels, sources, as_policy(policy))
+    labeled = _labeled(labels, sources, policy)
     sizes = [
         _size(sources[0], other, labeled, half_width, population)
         for other in sources[1:]

@@ -39,6 +39,14 @@ def _messages(messages):
 
 
 @patch
+def _set_sampling(self: AnthropicChat):
+    "A model that reasons samples at the temperature of the service"
+    if self.reasoning_effort not in (None, "none"):
+        self.temperature = None
+    super(AnthropicChat, self)._set_sampling()
+
+
+@patch
 def _settings(self: AnthropicChat, schema) -> dict:
     "Settings of one request, as this model is known to take them"
     settings = {"max_tokens": self.max_tokens}
@@ -58,16 +66,16 @@ def _settings(self: AnthropicChat, schema) -> dict:
 
 
 # %% ../../nbs/models/10_anthropic.ipynb #ant00012
-_REFUSED = {  # What a refusal names → what is not sent again
-    "temperature": ("temperature",),
-    "output_config": ("output_config", "output_format", "json_schema", "schema"),
-}
+_OF_SCHEMA = ("output_config", "output_format", "json_schema", "schema")
 
 
 @patch
 def _refused_setting(self: AnthropicChat, error, sent) -> str | None:
     "The setting that a refusal is about; `None` when it is about none that can be left"
     text = str(error.message).lower()
+    # Before the effort: what is said of a temperature may name thinking, too
+    if "extra_body" in sent and "temperature" in text:
+        return "temperature"
     asked_to_reason = self.reasoning_effort is not None
     if asked_to_reason and any(word in text for word in ("thinking", "effort")):
         raise CallFailed(
@@ -77,13 +85,9 @@ def _refused_setting(self: AnthropicChat, error, sent) -> str | None:
             fatal=True,
             cost=0.0,
         )
-    could_be_left = {
-        "temperature": "extra_body" in sent,
-        "output_config": "format" in sent.get("output_config", {}),
-    }
-    for setting, words in _REFUSED.items():
-        if could_be_left[setting] and any(word in text for word in words):
-            return setting
+    has_schema = "format" in sent.get("output_config", {})
+    if has_schema and any(word in text for word in _OF_SCHEMA):
+        return "output_config"
     return None
 
 

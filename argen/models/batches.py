@@ -384,7 +384,8 @@ def _delete(self: BatchChat, file):
     try:
         self.service.delete(file)
     except Exception as error:  # noqa: BLE001 (each library has its own)
-        self.tell(f"{self.name}: can't delete {file}: {self._failure(error).reason}")
+        reason = self.chat.clean_error(self._failure(error).reason)
+        self.tell(f"{self.name}: can't delete {file}: {reason}")
 
 
 # %% ../../nbs/models/19_batches.ipynb #btc00023

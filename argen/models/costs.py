@@ -72,9 +72,9 @@ class Usage:
     def __post_init__(self):
         if self.price is not None:
             require(
-                len(self.price) in (2, 3),
-                "`price` is two numbers, (prompt, completion), per million tokens, or "
-                "three with that of cached ones",
+                hasattr(self.price, "__len__") and len(self.price) in (2, 3),
+                f"`price={self.price!r}`: give two numbers, (prompt, completion), per "
+                "million tokens, or three with that of cached ones",
             )
             self.price = Price(*self.price)
             prompt, completion, cached = self.price

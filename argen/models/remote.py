@@ -99,7 +99,7 @@ def from_timeout(
 ) -> "CallFailed":
     "No response in time"
     return cls(
-        f"no response within {seconds:.2g} s; raise `timeout`, or lower "
+        f"no response within {seconds:g} s; raise `timeout`, or lower "
         "`max_concurrency` for a server that many requests slow down",
         overloaded=True,
         timed_out=True,

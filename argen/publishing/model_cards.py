@@ -303,8 +303,8 @@ def _notes(evaluation, name):
     low, high = found.get("low"), found.get("high")
     notes = [] if None in (low, high) else [f"95 % interval {low:.3f} to {high:.3f}"]
     notes.append(f"judge {evaluation.judge}, policy {evaluation.config.get('policy')}")
-    scored = evaluation.summary.get("n_scored", "?")
-    missing = evaluation.summary.get("n_missing", "?")
+    counts = evaluation.summary | found  # Old files count combined scores only
+    scored, missing = counts.get("n_scored", "?"), counts.get("n_missing", "?")
     notes.append(f"{scored} responses scored, {missing} missing")
     return "; ".join(notes)
 

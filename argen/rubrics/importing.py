@@ -223,7 +223,9 @@ def _column(row, names, place):
 
 # %% ../../nbs/rubrics/02_importing.ipynb #13e98203
 _LINE = re.compile(
-    r"[-*]?\s*\[?([+-]?\d+(?:\.\d+)?)\]?\s*(?:points?)?\s*[:\]|]?\s+(\S.*)"
+    r"(?:\*\s+|-\s+(?=[+\[-]))?"  # A bullet; `- 3: …` could be one, or a minus sign
+    r"\[?([+-]?\d+(?:\.\d+)?)\]?\s*"
+    r"(?:points?\s*[:\]|]?|[:\]|])\s+(\S.*)"
 )
 
 
@@ -242,7 +244,7 @@ def _written_criteria(value, place):
         require(
             found,
             f"{place}: {line[:60]!r} has no points; write them first, such as "
-            "`5: Names two warning signs`",
+            "`5: Names two warning signs`, and a minus sign without a space after it",
         )
         rows.append({"criterion": found[2], "points": float(found[1])})
     return rubric_criteria(rows, f"{place}: rubric")

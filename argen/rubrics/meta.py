@@ -195,7 +195,7 @@ def _each_physician(rows):
 
 # %% ../../nbs/rubrics/04_meta.ipynb #92e4b0bc
 def _bounds(rows, verdicts):
-    "Macro F1 if all missing verdicts were against, and with, most physicians"
+    "Macro F1, or `None`, if what is missing were against, and with, most physicians"
     ends = []
     for agrees in (False, True):
         filled = []
@@ -225,8 +225,9 @@ class GraderCard:
     overall: dict[str, Agreement]  # 'grader', 'physicians', 'always met', 'never met'
     categories: dict[str, dict[str, Agreement]]  # Category → the first two of these
     physicians: dict[str, Agreement] = field(repr=False)  # Each against the others
-    # Macro F1 if the missing verdicts were all wrong, and all right
-    bounds: tuple[float, float] | None = None
+    # Macro F1 if the missing verdicts were all against the physicians' majority, and
+    # all with it; `None` where a class is never met with
+    bounds: tuple[float | None, float | None] | None = None
     missing_reasons: dict = field(default_factory=dict)
     usage: dict | None = None
 
@@ -249,6 +250,18 @@ def line(self: GraderCard) -> str:
     )
 
 
+def _missing_note(card):
+    "What missing verdicts could have changed"
+    against, agreeing = ("–" if f1 is None else f"{f1:.3f}" for f1 in card.bounds)
+    reasons = "; ".join(f"{n} × {why}" for why, n in card.missing_reasons.items())
+    return (
+        f"{card.n_missing} of {card.n_rows} verdicts are missing "
+        f"({escape_markdown(reasons)}): if every one were the physicians' majority's, "
+        f"macro F1 would be {agreeing}; if every one were the opposite, {against}."
+    )
+
+
+# %% ../../nbs/rubrics/04_meta.ipynb #2ce611b5
 @patch
 def _notes(self: GraderCard):
     "What to know beside the table"
@@ -266,13 +279,7 @@ def _notes(self: GraderCard):
             f"{max(scored):.3f} ({len(scored)} people)."
         )
     if self.n_missing:
-        worst, best = self.bounds
-        reasons = "; ".join(f"{n} × {why}" for why, n in self.missing_reasons.items())
-        notes.append(
-            f"{self.n_missing} of {self.n_rows} verdicts are missing "
-            f"({escape_markdown(reasons)}): macro F1 lies between {worst:.3f} and "
-            f"{best:.3f} whatever they were."
-        )
+        notes.append(_missing_note(self))
     return notes
 
 

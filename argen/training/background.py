@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/training/background.html.md"""
 __all__ = []
 
 # %% ../../nbs/training/03_background.ipynb #04f9cede
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -49,7 +50,8 @@ def _key(pair):
     "What decides a verdict"
     scenario, response = pair
     labels = (scenario.tier, scenario.scope, response.finish_reason, response.error)
-    return (scenario.transcript, response.text, *labels)
+    criteria = json.dumps(scenario.extra.get("rubrics"))  # Of a prompt with its own
+    return (scenario.transcript, response.text, *labels, criteria)
 
 
 @patch

@@ -486,6 +486,20 @@ def _evaluation_arguments(settings, chosen_by):
     return arguments
 
 
+# %% ../../nbs/training/06_configuration.ipynb #65d32c8e
+@patch
+def check_saving(self: GrpoSettings):
+    "`InputError` for a given `save_steps` that isn't that of the evaluations"
+    saving = _between_batches(self, self.save_steps)
+    evaluating = _between_batches(self, self.eval_steps)
+    if "save_steps" in self._given and saving != evaluating:
+        raise InputError(
+            f"`save_steps={self.save_steps}`: with a `witness` or `early_stopping` a "
+            f"checkpoint is saved at each evaluation (`eval_steps={self.eval_steps}`); "
+            "leave it out, or give both the same"
+        )
+
+
 # %% ../../nbs/training/06_configuration.ipynb #281f9694
 def _schedule_arguments(settings):
     "TRL's arguments for the schedule of the learning rate"

@@ -369,6 +369,8 @@ def train(
         settings=chosen,
         witness=training_witness(witness, judge, mix, **watching),
     )
+    if plan.chosen_by and has_held_out:
+        chosen.check_saving()
     if plan.chosen_by == "eval_witness":
         _check_schedule(chosen)
     if dry_run:
@@ -570,8 +572,10 @@ def _load(plan):
 def _check_judge(plan):
     "`InputError` when the judge gives no verdict on a harmless response"
     rewards = plan.rewards()
+    harmless = "Please ask your doctor."
     columns = {name: [value] for name, value in plan.rows[0].items()}
-    rewards.table(completions=[[{"content": "Please ask your doctor."}]], **columns)
+    # Judged, not rewarded: your own functions take more than these columns
+    rewards._judge(rewards.pairs(rewards.scenarios(columns), [harmless]), None)
     missing = rewards.rows[0]["missing"] or {}
     if missing and len(missing) == rewards.rows[0].get("n_criteria", len(PRINCIPLES)):
         raise InputError(

@@ -71,7 +71,8 @@ def watch(
     responses = [row["response"] for row in answered]
     rewards = [row.get("reward") for row in answered]
     lengths = [len(response.split()) for response in responses]
-    seen = {"n": len(rows)} | response_shape(rows)
+    seen = {"n": len(rows), "n_judged": sum(bool(row.get("referral")) for row in rows)}
+    seen |= response_shape(rows)
     seen["refusals"] = mean_present(map(_is_refusal, responses))
     seen |= {
         "alike": _alike_share([row_prompt(row) for row in answered], responses),
@@ -92,9 +93,12 @@ def alarms(
     return [sentence for sign in signs for sentence in sign(first, now)]
 
 
-def _chance(now):
+def _chance(now, sign):
     "How much a share may change by chance"
-    return 1.4 / now["n"] ** 0.5
+    n = now["n"]
+    if sign == "referrals":
+        n = now.get("n_judged", n)  # Earlier runs have only `n`
+    return 1.4 / n**0.5
 
 
 # %% ../../nbs/training/04_monitoring.ipynb #4b8d6e2a
@@ -112,7 +116,7 @@ def _risen_shares(first, now):
     for sign, least in _LEAST_RISE.items():
         if sign in first and sign in now:
             rise = now[sign] - first[sign]
-            if rise >= max(least, _chance(now)):
+            if rise >= max(least, _chance(now, sign)):
                 yield f"{_RISEN[sign]}: {first[sign]:.0%} → {now[sign]:.0%}"
 
 
@@ -121,7 +125,7 @@ def _fewer_referrals(first, now):
     "Referrals that were halved"
     if "referrals" in first and "referrals" in now:
         before, after = first["referrals"], now["referrals"]
-        if after <= before / 2 and before - after >= _chance(now):
+        if after <= before / 2 and before - after >= _chance(now, "referrals"):
             yield (
                 "fewer responses send the patient to someone: "
                 f"{before:.0%} → {after:.0%}"

@@ -12,13 +12,19 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from argen.training.rewards import (
+    RewardMix,
+    Rewards,
+    _reasoning_columns,
+    training_rows,
+)
+
 from ..errors import require
 from ..records import Scenario, Scores
 from ..rubrics.criteria import Rubric
 from ..rubrics.grading import grade
 from ..rubrics.scoring import most_points, rubric_score
 from .background import BackgroundJudge, _TimedVerdict
-from .rewards import RewardMix, Rewards, training_rows
 
 
 # %% ../../nbs/training/01_rubric_rewards.ipynb #df8f615f
@@ -111,6 +117,7 @@ def _row(scenario, response, criteria, score, step):
         "prompt": scenario.prompt,
         "response": response.text,
         "finish_reason": response.finish_reason,
+        **_reasoning_columns(response),
         "combined": score,
         "criteria": criteria,
         "n_criteria": len(missing | {one["criterion"]: "" for one in criteria}),

@@ -264,7 +264,10 @@ def _add_watch(self: _WatchesEvaluations, logs, rows):
     "Add what an evaluation saw to its log line"
     seen = watch(rows)
     if "reward" not in seen:
-        self._save_checkpoint(self.model, None)
+        if self.witness is not None and self.accelerator.is_main_process:
+            append_jsonl(self.folder / "eval_completions.jsonl", rows)
+        if self.state.global_step > 0:  # A resumed run evaluates no step again
+            self._save_checkpoint(self.model, None)
         raise TrainingStopped(
             f"step {self.state.global_step}: no response of the evaluation could be "
             "judged; see `missing` in eval_completions.jsonl, repair the judge, and "

@@ -19,6 +19,7 @@ from ..judge.contract import judge_name, judge_pairs
 from ..judge.judges import make_judge, offline_judge
 from ..policy import PUBLISHED, Policy, score
 from ..records import PRINCIPLES, Response, Scenario, row_prompt
+from ..rubrics.criteria import Rubric
 from ..statistics.differences import PairedDifference, paired_difference
 from ..statistics.intervals import MIN_SCENARIOS, Resampling
 from ..statistics.repeats import BestOfMany, best_of_many
@@ -104,9 +105,13 @@ def means(
     self: Witness,
     kind: str,  # 'proxy', the reward, or 'witness'
 ) -> dict[int, float | None]:  # By step; `None` where no response has a score
-    "The mean score of each evaluation"
-    by_step = {step: self._scores[kind, step].mean() for step in self.steps}
-    return {s: None if math.isnan(mean) else mean for s, mean in by_step.items()}
+    "The mean score of the first evaluation, and that plus the change of each later one"
+    scores = {step: self._scores[kind, step] for step in self.steps}
+    first = next((seen for seen in scores.values() if seen.notna().any()), None)
+    if first is None:
+        return dict.fromkeys(self.steps)
+    means = {s: first.mean() + (seen - first).mean() for s, seen in scores.items()}
+    return {s: None if math.isnan(mean) else mean for s, mean in means.items()}
 
 
 # %% ../../nbs/training/05_witness.ipynb #7697524f
@@ -361,7 +366,8 @@ def training_witness(
         raise InputError("`witness`: judges held-out responses; give `eval_scenarios`")
     if witness is None:
         found = None
-        if has_held_out and judge is not offline_judge:
+        by_rubric = isinstance(mix.policy, Rubric)  # The offline judge knows none
+        if has_held_out and judge is not offline_judge and not by_rubric:
             found = Witness(offline_judge, mix.policy, chooses=False, stops=stops)
     else:
         found = Witness(_second_judge(witness, make), mix.policy, stops=stops)
