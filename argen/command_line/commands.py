@@ -1502,7 +1502,7 @@ def _check_required(arguments):
     from argen.auditing.audit import _names
 
     asked = _names(getattr(arguments, "properties", None), hasattr(arguments, "quick"))
-    for name, _ in getattr(arguments, "require", []):
+    for name, _ in arguments.require:
         if name not in asked:
             told = ", ".join(asked)
             raise InputError(f"`require`: {name!r} is not audited; name one of {told}")
@@ -1529,7 +1529,8 @@ def _audit(arguments, progress):
     if settings and auditee == "offline":
         name = _first_option(settings)
         raise InputError(f"`{name}`: only a language model uses it; leave it out")
-    _check_required(arguments)
+    if hasattr(arguments, "require"):
+        _check_required(arguments)
     card = audit(
         auditee,
         confirm=_announce,
