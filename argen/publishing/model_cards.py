@@ -19,9 +19,10 @@ from ..evaluation.results import Evaluation, read_evaluation
 from ..files import user_path
 from ..models.messages import system_text
 from ..models.names import model_label
-from ..records import prompt_hash
+from ..records import prompt_hash, row_prompt
 from ..settings import SYSTEM_PROMPTS
 from ..tables import escape_markdown, markdown_table
+from ..training.checkpoints import read_log
 from ..training.grpo import Training, read_finished
 
 
@@ -216,16 +217,34 @@ def _is_own(training, evaluation):
     return model_label(name) == training.run.name
 
 
+_SEEN = {  # Setting with a set's hash → the file with its prompts, and their use
+    "scenarios": ("completions.jsonl", "that it was trained on"),
+    "eval_scenarios": (
+        "eval_completions.jsonl",
+        "that were watched while it was trained",
+    ),
+}
+
+
+def _prompts(rows):
+    "What tells apart the scenarios of rows"
+    return {prompt_hash(row_prompt(row)) for row in rows}
+
+
 def _seen_before(training, evaluation):
     "Why a result says little; '' for fresh scenarios"
-    asked = evaluation.config.get("scenarios_hash")
-    if asked and asked == training.settings["scenarios"]:
-        return "the scenarios that it was trained on"
-    if asked and asked == training.settings.get("eval_scenarios"):
-        return "the scenarios that were watched while it was trained"
+    whole = evaluation.config.get("scenarios_hash")
+    asked = _prompts(evaluation.rows)
+    for name, (file, use) in _SEEN.items():
+        if whole and whole == training.settings.get(name):
+            return f"the scenarios {use}"
+        n_seen = len(asked & _prompts(read_log(training.run / file)))
+        if n_seen:
+            return f"scenarios {use} ({n_seen} of {len(asked)})"
     return ""
 
 
+# %% ../../nbs/publishing/00_model_cards.ipynb #d9c00654
 def _evaluation_section(training, evaluations):
     "All results, as Markdown"
     if not evaluations:
@@ -233,8 +252,8 @@ def _evaluation_section(training, evaluations):
     parts = []
     for evaluation in evaluations:
         parts.append(evaluation._repr_markdown_())
-        seen = _seen_before(training, evaluation)
-        if seen and _is_own(training, evaluation):
+        seen = _is_own(training, evaluation) and _seen_before(training, evaluation)
+        if seen:
             parts.append(f"**Measured on {seen}**: no evidence of what it learned.")
     return "\n\n".join(parts)
 
