@@ -1497,6 +1497,7 @@ def _add_requirements(parser):
     )
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #2fd4c772
 def _check_required(arguments):
     "`InputError` for a property that is required but not asked for"
     from argen.auditing.audit import _names

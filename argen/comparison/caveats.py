@@ -153,6 +153,7 @@ def _conflicting_labels(n_conflicts, rescored) -> Iterator[str]:
     )
 
 
+# %% ../../nbs/comparison/03_caveats.ipynb #ac235b2e
 def _conflicting_values(labels) -> Iterator[str]:
     "Do results have different values in the column that scores are grouped by?"
     for column in labels.by:
