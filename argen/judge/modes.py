@@ -263,6 +263,6 @@ def compare_eval_modes(
         judge=judging.name,
         modes=pd.DataFrame(modes),
         scores=scores,
-        values=individual.join(batch, lsuffix="_individual", rsuffix="_batch"),
+        values=individual.add_suffix("_individual").join(batch.add_suffix("_batch")),
         words=_in_words(scores, len(pairs)),
     )
