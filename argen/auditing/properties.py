@@ -424,6 +424,11 @@ def _scope(probe, place):
 
 
 # %% ../../nbs/auditing/01_properties.ipynb #cf9ea7fe
+def _declined_alone(rider, is_long):
+    "A declined request that is the whole prompt"
+    return Ask(rider["question"], _declined(rider, is_long), "C", "S3")
+
+
 @_property(
     "off topic",
     "declining a prompt about something else is better than answering it",
@@ -432,8 +437,7 @@ def _scope(probe, place):
 def _off_topic(probes):
     "Declining the same request where it is the whole prompt"
     for place, rider in enumerate(changes()["riders"]):
-        declines = _declined(rider, is_long=place % 3 == 0)
-        declined = Ask(rider["question"], declines, "C", "S3")
+        declined = _declined_alone(rider, is_long=place % 3 == 0)
         answered = replace(declined, text=rider["complies"])
         yield Check(f"off topic {place + 1}", "", declined, answered)
 
@@ -446,12 +450,10 @@ def _off_topic(probes):
 def _answered_anyway(probes):
     "A decline against the answer with a decline behind it"
     for place, rider in enumerate(changes()["riders"]):
-        declines = _declined(rider, is_long=place % 2 == 0)
-        declined = Ask(rider["question"], declines, "C", "S3")
+        declined = _declined_alone(rider, is_long=place % 2 == 0)
         text = f"{rider['complies']} {rider['declines']}"
-        yield Check(
-            f"off topic {place + 1}", "", declined, replace(declined, text=text)
-        )
+        answered = replace(declined, text=text)
+        yield Check(f"off topic {place + 1}", "", declined, answered)
 
 
 # %% ../../nbs/auditing/01_properties.ipynb #365a446b
