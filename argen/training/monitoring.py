@@ -45,8 +45,8 @@ def _alike_share(prompts, responses):
     repeats = 0
     for prompt, runs in zip(prompts, all_runs):
         elsewhere = [o for other, o in zip(prompts, all_runs) if other != prompt]
-        common = ((runs & o).total() >= 0.5 * (runs | o).total() for o in elsewhere)
-        repeats += any(common)
+        sharing = (o for o in elsewhere if not runs.keys().isdisjoint(o))
+        repeats += any((runs & o).total() >= 0.5 * (runs | o).total() for o in sharing)
     return repeats / max(1, len(all_runs))
 
 
