@@ -71,7 +71,7 @@ def note(self: ProgressBars, text: str):
     "Show `text` beside the newest bar"
     live = [bar for bar in self.bars.values() if not bar.disable]
     if live:
-        live[-1].set_postfix_str(text)
+        live[-1].set_postfix_str(text, refresh=False)  # With the next move
 
 
 @patch
