@@ -55,7 +55,8 @@ def _change(principle, difference):
     if not _is_shown(difference):
         return f"{name} shows no clear change ({difference.mean:+.3f})"
     direction = "rose" if difference.mean > 0 else "fell"
-    return f"{name} {direction} by {abs(difference.mean):.3f}"
+    digits = difference.digits()
+    return f"{name} {direction} by {abs(difference.mean):.{digits}f}"
 
 
 # %% ../../nbs/comparison/06_headline.ipynb #73494ead
@@ -94,20 +95,21 @@ def _verdict(result):
     if _never_varies(difference):
         return _constant(name, base, difference)
     mean, n = difference.mean, f"{difference.n_pairs:,}"
+    digits = difference.digits()
     within = f"p {format_p(difference.corrected_p)}"
     if difference.low is not None:
-        ends = f"{difference.low:+.3f} to {difference.high:+.3f}"
+        ends = f"{difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
         within = f"{difference.level:.0%} interval {ends}, {within}"
     if not _is_shown(difference):
         these = "This prompt" if difference.n_pairs == 1 else f"These {n} prompts"
         return (
             f"{these} can't tell **{name}** from **{base}**: "
-            f"{mean:+.3f} ({within}{_disagreement(difference)})."
+            f"{mean:+.{digits}f} ({within}{_disagreement(difference)})."
         )
     higher, more = ("higher", "more") if mean > 0 else ("lower", "less")
     return (
         f"Judged by {escape_markdown(result.judge)}, **{name}** scores {higher} than "
-        f"**{base}**: {abs(mean):.3f} {more}, on a scale from 0 to 1, "
+        f"**{base}**: {abs(mean):.{digits}f} {more}, on a scale from 0 to 1, "
         f"over the same {n} prompts ({within})."
     )
 
