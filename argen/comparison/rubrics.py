@@ -45,7 +45,8 @@ class RubricResult(_OfModel):
     n_outside: int = 0  # Rows left out: not all results have their prompt
     # ('all', ''), ('scenario', tag) or ('criterion', tag) → mean, clipped to [0, 1]
     estimates: dict[tuple, Estimate] = field(default_factory=dict)
-    baseline: str | None = None  # Name of the result that its differences are from
+    # Name of the result that its differences are from
+    baseline: str | None = field(default=None, repr=False)
     # The same → difference from the baseline, of scores as they are
     differences: dict[tuple, PairedDifference] = field(default_factory=dict)
     bounds: Bounds | None = None  # Of the mean
