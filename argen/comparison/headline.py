@@ -55,7 +55,8 @@ def _change(principle, difference):
     if not _is_shown(difference):
         return f"{name} shows no clear change ({difference.mean:+.3f})"
     direction = "rose" if difference.mean > 0 else "fell"
-    return f"{name} {direction} by {abs(difference.mean):.3f}"
+    digits = difference.digits()
+    return f"{name} {direction} by {abs(difference.mean):.{digits}f}"
 
 
 # %% ../../nbs/comparison/06_headline.ipynb #73494ead
@@ -87,27 +88,28 @@ def _main_part(comparison, result):
 
 
 # %% ../../nbs/comparison/06_headline.ipynb #7cd27bc4
-def _verdict(result, baseline):
+def _verdict(result):
     "The combined difference as a sentence"
-    name, base = escape_markdown(result.name), escape_markdown(baseline)
+    name, base = escape_markdown(result.name), escape_markdown(result.baseline)
     difference = result.differences["combined"]
     if _never_varies(difference):
         return _constant(name, base, difference)
     mean, n = difference.mean, f"{difference.n_pairs:,}"
+    digits = difference.digits()
     within = f"p {format_p(difference.corrected_p)}"
     if difference.low is not None:
-        ends = f"{difference.low:+.3f} to {difference.high:+.3f}"
+        ends = f"{difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
         within = f"{difference.level:.0%} interval {ends}, {within}"
     if not _is_shown(difference):
         these = "This prompt" if difference.n_pairs == 1 else f"These {n} prompts"
         return (
             f"{these} can't tell **{name}** from **{base}**: "
-            f"{mean:+.3f} ({within}{_disagreement(difference)})."
+            f"{mean:+.{digits}f} ({within}{_disagreement(difference)})."
         )
     higher, more = ("higher", "more") if mean > 0 else ("lower", "less")
     return (
         f"Judged by {escape_markdown(result.judge)}, **{name}** scores {higher} than "
-        f"**{base}**: {abs(mean):.3f} {more}, on a scale from 0 to 1, "
+        f"**{base}**: {abs(mean):.{digits}f} {more}, on a scale from 0 to 1, "
         f"over the same {n} prompts ({within})."
     )
 
@@ -177,17 +179,11 @@ def _picked(comparison, result, n):
 
 
 # %% ../../nbs/comparison/06_headline.ipynb #670f70b2
-def _baseline_judges(comparison):
-    "Judges that scored the baseline's model"
-    model = comparison[comparison.baseline].model
-    return {result.judge for result in comparison.results if result.model == model}
-
-
 def _other_judge(comparison, result):
-    "That another judge scored the baseline; empty where its own judge did, too"
-    if result.judge in _baseline_judges(comparison):
+    "That another judge scored its baseline; empty where its own judge did"
+    base = comparison[result.baseline]
+    if base.judge == result.judge:
         return ""
-    base = comparison[comparison.baseline]
     judges = [escape_markdown(each.judge) for each in (base, result)]
     return (
         f"**{escape_markdown(base.name)}** was judged by {judges[0]} and "
@@ -201,19 +197,19 @@ def headline(
     comparison: Comparison,
 ) -> str:  # Markdown
     "What can be said of the best model against the baseline, in plain sentences"
-    base = escape_markdown(comparison.baseline)
     others = comparison.others
     others = [r for r in others if r.estimates["combined"].mean is not None]
     if not others:
+        base = escape_markdown(comparison.baseline)
         return f"Only {base} has scores; there is nothing to compare it with."
     best = others[0]
     if best.differences["combined"].mean is None:
-        name = escape_markdown(best.name)
+        name, base = escape_markdown(best.name), escape_markdown(best.baseline)
         return f"No prompt has a combined score both for **{name}** and for **{base}**."
     changes = [_change(name, best.differences[name]) for name in PRINCIPLES]
     n_rivals = sum(other.judge == best.judge for other in others)
     sentences = [
-        _verdict(best, comparison.baseline),
+        _verdict(best),
         _other_judge(comparison, best),
         _people_say(comparison, best),
         f"{'; '.join(changes)}.",

@@ -223,7 +223,8 @@ def _measure_differences(results, parts, baselines, resampling):
         name = result.name
         if name not in baselines:
             continue
-        mine, base = parts[name], parts[baselines[name]]
+        result.baseline = baselines[name]
+        mine, base = parts[name], parts[result.baseline]
         result.differences = {score: found[name, score] for score in SCORES}
         result.mcnemar = {p: violations[name, p] for p in PRINCIPLES}
         result.adjusted = _at_equal_length(mine, base, resampling.level)

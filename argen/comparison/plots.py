@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..figures import STYLE, figure, styled
+from ..judge.rankings import ranks_by_mean
 from ..records import SCOPES, SCORES, TIERS
 from ..statistics.differences import PairedDifference, format_p
 from ..statistics.intervals import Estimate
@@ -859,9 +860,7 @@ def _as_estimate(mean):
 
 def _ranks(means) -> dict[str, int]:
     "Model → rank by mean, 1 the highest; those without a mean have none"
-    known = {m: e.mean for m, e in means.items() if e.mean is not None}
-    ordered = sorted(known.values(), reverse=True)
-    return {model: 1 + ordered.index(mean) for model, mean in known.items()}
+    return {model: rank for model, rank in ranks_by_mean(means).items() if rank}
 
 
 def _by_rank(ranks) -> list[str]:

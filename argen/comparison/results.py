@@ -84,6 +84,8 @@ class Result(_OfModel):
     worst: dict[str, Estimate] = field(default_factory=dict)
     # Fewest responses to a scenario in any of the results, where several
     k: int | None = None
+    # Name of the result that its differences are from
+    baseline: str | None = field(default=None, repr=False)
     differences: dict[str, PairedDifference] = field(default_factory=dict)  # By score
     mcnemar: dict[str, PairedViolations] = field(default_factory=dict)  # By principle
     # By score: the difference whatever the missing scores were

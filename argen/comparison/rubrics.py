@@ -45,6 +45,8 @@ class RubricResult(_OfModel):
     n_outside: int = 0  # Rows left out: not all results have their prompt
     # ('all', ''), ('scenario', tag) or ('criterion', tag) → mean, clipped to [0, 1]
     estimates: dict[tuple, Estimate] = field(default_factory=dict)
+    # Name of the result that its differences are from
+    baseline: str | None = field(default=None, repr=False)
     # The same → difference from the baseline, of scores as they are
     differences: dict[tuple, PairedDifference] = field(default_factory=dict)
     bounds: Bounds | None = None  # Of the mean
@@ -147,11 +149,12 @@ def _measure_differences(results, scores, baselines, resampling):
     for result in results:
         if result.name not in baselines:
             continue
+        result.baseline = baselines[result.name]
         result.differences[_ALL] = overall[result.name]
         for name, part in by_tag:
             if name == result.name:
                 result.differences[part] = by_tag[name, part]
-        first, second = scores[result.name], scores[baselines[result.name]]
+        first, second = scores[result.name], scores[result.baseline]
         worst = (first.ends.worst - second.ends.best).dropna()
         best = (first.ends.best - second.ends.worst).dropna()
         n = result.bounds.n + len(second.ends)
@@ -289,7 +292,7 @@ def headline(self: RubricComparison) -> str:  # Markdown
         return f"**{escape_markdown(one.name)}** scores {one.estimates[_ALL]} {on}."
     best = self.others[0]
     difference = best.differences[_ALL]
-    name, base = escape_markdown(best.name), escape_markdown(self.baseline)
+    name, base = escape_markdown(best.name), escape_markdown(best.baseline)
     if difference.mean is None:
         return f"No prompt is scored for both **{name}** and **{base}** {on}."
     text = (
@@ -441,7 +444,7 @@ def _largest(comparison):
     if not comparison.others:
         return []
     best = comparison.others[0]
-    base = comparison[comparison.baseline]
+    base = comparison[best.baseline]
     columns = ["prompt_hash", "rubric_score"]
     both = best.frame[columns].merge(base.frame[columns], on="prompt_hash").dropna()
     both = both.drop_duplicates("prompt_hash")

@@ -9,11 +9,11 @@ __all__ = []
 
 # %% ../../nbs/comparison/09_sections.ipynb #acf1f07d
 from argen.comparison.headline import (
-    _baseline_judges,
     _is_published,
     _judge_names,
     _methods,
     _notes,
+    _other_judge,
     _violation_tests,
     escape_markdown,
     headline,
@@ -304,8 +304,7 @@ def _several_judges(comparison, figures):
     body = [figures.get("judges")]
     if comparison.judges:
         body = [_agreement(comparison.judges), *body]
-        known = _baseline_judges(comparison)
-        if all(result.judge in known for result in comparison.others):
+        if not any(_other_judge(comparison, each) for each in comparison.others):
             body = [_SAME_JUDGE, *body]
     return body
 

@@ -19,7 +19,8 @@ from fastcore.basics import patch
 from ..errors import require
 from ..files import user_path, write_text, write_whole
 from ..records import SCORES, VERDICT_FIELDS
-from ..statistics.intervals import mean_intervals
+from ..rubrics.scoring import summarize_rubric
+from ..statistics.intervals import Estimate, mean_intervals
 from ..statistics.scores import row_hash, scenario_scores
 from ..tables import escape_markdown, markdown_table
 
@@ -202,10 +203,10 @@ class Groups:
 
         rows = {}
         for value, scores in self.estimates.items():
-            combined = scores["combined"]
+            first = next(iter(scores.values()))
             row = {
-                "n": combined.n_scored + combined.n_missing,
-                "n_missing": combined.n_missing,
+                "n": first.n_scored + first.n_missing,
+                "n_missing": first.n_missing,
             }
             for name, estimate in scores.items():
                 row[name] = estimate.mean
@@ -217,24 +218,32 @@ class Groups:
 
 
 # %% ../../nbs/evaluation/04_frames.ipynb #083d3cf8
+_TITLES = {**SCORES, "rubric": "Rubric"}
+
+
 @patch
 def _repr_markdown_(self: Groups):
-    header = [
-        escape_markdown(self.column),
-        "responses",
-        "missing",
-        *SCORES.values(),
-    ]
+    header = [escape_markdown(self.column), "responses", "missing"]
+    header += [_TITLES[name] for name in next(iter(self.estimates.values()))]
     lines = []
     for value, scores in self.estimates.items():
-        combined = scores["combined"]
+        first = next(iter(scores.values()))
         name = "*(none)*" if value is None else escape_markdown(value)
-        counts = [combined.n_scored + combined.n_missing, combined.n_missing]
+        counts = [first.n_scored + first.n_missing, first.n_missing]
         lines.append([name, *counts, *map(str, scores.values())])
     return markdown_table(header, lines)
 
 
 # %% ../../nbs/evaluation/04_frames.ipynb #321bc38d
+def _estimates(rows) -> dict[str, Estimate]:
+    "Score → its `Estimate`, of rows of a result"
+    if any("rubric_score" in row for row in rows):
+        intervals = summarize_rubric(rows)["intervals"]
+        return {"rubric": Estimate(**intervals["average_rubric_score"])}
+    columns = {name: [row.get(f"{name}_score") for row in rows] for name in SCORES}
+    return mean_intervals(scenario_scores(columns, map(row_hash, rows)))
+
+
 def group_scores(
     rows: list[dict],  # Of a result
     column: str,  # Of the user's file, or 'tier' or 'scope'
@@ -245,12 +254,4 @@ def group_scores(
     for value, row in zip(values, rows):
         by_value.setdefault(value, []).append(row)
     order = sorted(by_value, key=lambda value: (value is None, value))
-    estimates = {}
-    for value in order:
-        inside = by_value[value]
-        columns = {
-            name: [row.get(f"{name}_score") for row in inside] for name in SCORES
-        }
-        scores = scenario_scores(columns, map(row_hash, inside))
-        estimates[value] = mean_intervals(scores)
-    return Groups(column, estimates)
+    return Groups(column, {value: _estimates(by_value[value]) for value in order})

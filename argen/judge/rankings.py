@@ -81,11 +81,20 @@ def _shown(value):
 
 
 # %% ../../nbs/judge/08_rankings.ipynb #710fff74
-def _ranks(means) -> dict:
-    "Model → its rank, 1 for the largest mean; `None` for a model without one"
-    known = [model for model in means if means[model].mean is not None]
-    known.sort(key=lambda model: -means[model].mean)
-    return {m: known.index(m) + 1 if m in known else None for m in means}
+_ROUNDING = 1e-12  # Means that differ by no more are the same
+
+
+def ranks_by_mean(
+    means: Mapping,  # Model → its `Estimate`
+) -> dict[str, int | None]:  # `None` for a model without a mean
+    "Model → its rank, 1 for the largest mean; a tie shares one"
+    known = [estimate.mean for estimate in means.values() if estimate.mean is not None]
+    ranks = dict.fromkeys(means)
+    for model, estimate in means.items():
+        if estimate.mean is not None:
+            least = estimate.mean + _ROUNDING
+            ranks[model] = 1 + sum(mean > least for mean in known)
+    return ranks
 
 
 # %% ../../nbs/judge/08_rankings.ipynb #de466d87
@@ -209,7 +218,7 @@ def judge_rankings(
     alpha, n_responses = _alpha(results, field)
     return JudgeRankings(
         means=means,
-        ranks={judge: _ranks(by_model) for judge, by_model in means.items()},
+        ranks={judge: ranks_by_mean(by_model) for judge, by_model in means.items()},
         alpha=alpha,
         n_responses=n_responses,
         tau={(a, b): _tau(means[a], means[b]) for a, b in pairs},

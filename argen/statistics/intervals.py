@@ -55,10 +55,20 @@ class _Interval:
     def __str__(self):
         return self.show()
 
+    def digits(self, least: int = 3) -> int:
+        "Digits that show it; up to 6 where an end beside 0 would be rounded to 0"
+        digits = least
+        if self.excludes_zero and self._sign:
+            nearest = min(abs(self.low), abs(self.high))
+            while digits < 6 and not round(nearest, digits):
+                digits += 1
+        return digits
+
     def show(self, digits: int = 3) -> str:
         "Such as `+0.139 [+0.109, +0.172]`, or `missing`"
         if self.mean is None:
             return "missing"
+        digits = self.digits(digits)
         ends = _ends_text(self.low, self.high, digits, self._sign)
         return f"{self.mean:{self._sign}.{digits}f}{ends}"
 

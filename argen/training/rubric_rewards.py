@@ -112,12 +112,16 @@ def _row(scenario, response, criteria, score, step):
     missing = {
         one["criterion"]: one["reason"] for one in criteria if one["met"] is None
     }
-    return {
+    row = {
         "step": None if step is None else step + 1,
         "prompt": scenario.prompt,
         "response": response.text,
         "finish_reason": response.finish_reason,
         **_reasoning_columns(response),
+    }
+    if scenario.messages:
+        row["messages"] = scenario.messages
+    return row | {
         "combined": score,
         "criteria": criteria,
         "n_criteria": len(missing | {one["criterion"]: "" for one in criteria}),
