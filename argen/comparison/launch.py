@@ -694,7 +694,9 @@ class _Launch:
 def n_to_load(self: _Launch) -> int:
     "How many models run here and are still to be asked"
     count = 0
-    for name in filter(_is_local, self.models.values()):
+    for name, model in self.models.items():
+        if not _is_local(model):
+            continue
         try:
             count += self.n_missing(self.folder_of(name)) > 0
         except Exception:  # noqa: BLE001  Its own turn says why
