@@ -16,6 +16,7 @@ failed.
 
 import argparse
 import ast
+import gc
 import json
 import multiprocessing
 import os
@@ -317,6 +318,7 @@ def run_here(path, flags):
 def run_apart(path, flags, log):
     "Run one notebook in a process of its own, all that it prints going to `log`"
     os.setsid()  # So that `end` reaches what the notebook starts
+    gc.freeze()  # What was preloaded stays: no collection looks through it again
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     with open(log, "wb") as out:

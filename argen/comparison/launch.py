@@ -631,9 +631,9 @@ def _devices(n_models, max_concurrent, *, engine="local", ray=None):
 
 
 # %% ../../nbs/comparison/12_launch.ipynb #22e7fb3e
-def _queues(models, devices, schedule) -> list[ModelQueue]:
-    "Which models wait for which devices"
-    delay = schedule.pipeline_delay if devices else 0
+def _queues(models, devices, schedule, n_to_load) -> list[ModelQueue]:
+    "Which models wait for which devices; of these, `n_to_load` are still to be asked"
+    delay = schedule.pipeline_delay if n_to_load > 1 else 0
     if not schedule.is_parallel:
         return [ModelQueue(list(models), devices[:1] or [{}], delay)]
     local = [name for name, model in models.items() if _is_local(model)]
@@ -674,6 +674,10 @@ class _Launch:
 
         return report
 
+    def folder_of(self, name) -> Path:
+        "Where a model's responses are"
+        return self.folder / "models" / model_folder(name)
+
     def n_missing(self, folder) -> int:
         "Responses that are not in a model's folder"
         stored = stored_responses(folder / "responses.jsonl", failed=True)
@@ -683,6 +687,21 @@ class _Launch:
         "The second step: a model's responses judged and scored"
         progress = self.reporter("judge", name)
         return judge_and_score(responses, self.judge, self.policy, progress)
+
+
+# %% ../../nbs/comparison/12_launch.ipynb #5edc8131
+@patch
+def n_to_load(self: _Launch) -> int:
+    "How many models run here and are still to be asked"
+    count = 0
+    for name, model in self.models.items():
+        if not _is_local(model):
+            continue
+        try:
+            count += self.n_missing(self.folder_of(name)) > 0
+        except Exception:  # noqa: BLE001  Its own turn says why
+            count += 1
+    return count
 
 
 # %% ../../nbs/comparison/12_launch.ipynb #0f718bba
@@ -715,7 +734,7 @@ def generate(self: _Launch, name, device) -> ResponseSet:
     "The first step: a model's responses"
     self.workers.check()
     model = self.models[name]
-    folder = self.folder / "models" / model_folder(name)
+    folder = self.folder_of(name)
     is_local = _is_local(model)
     if is_local:
         self.run_worker(name, device, folder)
@@ -752,7 +771,7 @@ def run(self: _Launch) -> dict[str, Outcome]:  # In the order of the models
         limit_here = limit if schedule.is_parallel else 1
         devices = _devices(n_local, limit_here, engine=schedule.engine, ray=ray)
         outcomes = run_queues(
-            _queues(self.models, devices, schedule),
+            _queues(self.models, devices, schedule, self.n_to_load()),
             self.generate,
             self.judged,
             pipeline=schedule.pipeline,
@@ -822,7 +841,7 @@ def estimate(self: _Launch) -> Estimate:
     "What all models would be asked, two rows for each"
     usages = []
     for name, model in self.models.items():
-        folder = self.folder and self.folder / "models" / model_folder(name)
+        folder = self.folder and self.folder_of(name)
         settings = self.settings
         if not _is_local(model):
             settings = replace(settings, **_NO_ENGINE)
