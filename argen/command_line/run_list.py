@@ -194,6 +194,7 @@ def _resuming(folder, stage):
     return command or _remark(folder)
 
 
+# %% ../../nbs/command_line/07_run_list.ipynb #abbe1a73
 def _read_run(folder, root):
     "A run in a folder; `None` where its manifest is none of argen's"
     manifest = _json(folder / "manifest.json")
