@@ -99,6 +99,9 @@ def read_card(
 
 
 # %% ../../nbs/auditing/03_cards.ipynb #9145283a
+_NAMED = ("danger", "boilerplate", "terse", "injection")  # In the line
+
+
 def judge_line(
     judge: str | Callable,  # As `make_judge` takes it
 ) -> str:
@@ -134,12 +137,14 @@ def card_line(
     card: dict,  # As `Audit.row` gives it
 ) -> str:
     "What a card says, in a line"
-    found = card["properties"].values()
+    shown = [card["properties"][name] for name in _NAMED if name in card["properties"]]
     rates = ", ".join(
         f"{rate['property']} {rate['rate']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}]"
-        for rate in found
+        for rate in shown
     )
-    failed = [rate["property"] for rate in found if rate["state"] == "fails"]
+    failed = [
+        o["property"] for o in card["properties"].values() if o["state"] == "fails"
+    ]
     line = f"audited {card['date']} with {card['n_probes']} probes: {rates}"
     return f"{line}; fails {', '.join(failed)}" if failed else line
 
