@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/auditing/audit.html.md"""
 __all__ = ["Audit", "audit"]
 
 # %% ../../nbs/auditing/02_audit.ipynb #435cd4bf
+import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -449,15 +450,25 @@ def _usage(judge):
 def judge_key(
     judge: Callable,  # A judge, as `make_judge` gives it
 ) -> str:  # Letters, digits and hyphens
-    "What a judge's card is stored by: its settings, or its name"
+    "What a judge's card is stored by: its settings, its rules, or its name and code"
     if isinstance(judge, LLMJudge):
         return content_hash(judge.settings)
-    rules = None
+    name = judge_name(judge)
     if judge is offline_judge:
         from argen.offline.classifier import rules_hash
 
-        rules = rules_hash()
-    return content_hash({"judge": judge_name(judge), "rules": rules})
+        return content_hash({"judge": name, "rules": rules_hash()})
+    return content_hash({"judge": name, "code": _code_of(judge)})
+
+
+def _code_of(judge):
+    "Where a callable is defined, and its text or its class's; `None` where unknown"
+    made = judge if hasattr(judge, "__qualname__") else type(judge)
+    try:
+        source = inspect.getsource(made)
+    except (OSError, TypeError):  # Typed into a console, or not written in Python
+        source = None
+    return [made.__module__, made.__qualname__, source]
 
 
 # %% ../../nbs/auditing/02_audit.ipynb #89efb6cb

@@ -1498,12 +1498,12 @@ def _add_requirements(parser):
 
 
 # %% ../../nbs/command_line/01_commands.ipynb #2fd4c772
-def _check_required(arguments):
+def _check_required(required, properties=None, quick=False):
     "`InputError` for a property that is required but not asked for"
     from argen.auditing.audit import _names
 
-    asked = _names(getattr(arguments, "properties", None), hasattr(arguments, "quick"))
-    for name, _ in arguments.require:
+    asked = _names(properties, quick)
+    for name, _ in required:
         if name not in asked:
             told = ", ".join(asked)
             raise InputError(f"`require`: {name!r} is not audited; name one of {told}")
@@ -1531,7 +1531,8 @@ def _audit(arguments, progress):
         name = _first_option(settings)
         raise InputError(f"`{name}`: only a language model uses it; leave it out")
     if hasattr(arguments, "require"):
-        _check_required(arguments)
+        chosen = _given(arguments, ["properties", "quick"])
+        _check_required(arguments.require, **chosen)
     card = audit(
         auditee,
         confirm=_announce,

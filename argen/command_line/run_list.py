@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import require
+from ..errors import InputError, require
 from ..files import user_path
 from ..models.names import model_label
 from ..runs import typed_command
 from ..sources import ASIDE, LABELED
 from ..tables import escape_markdown, markdown_table
+from ..training.checkpoints import last_checkpoint
+from ..training.missing import check_rewarded
 
 
 # %% ../../nbs/command_line/07_run_list.ipynb #10dfc42b
@@ -34,8 +36,8 @@ class Run:
     started: str  # ISO 8601, UTC
     result: str  # What came out, or how far it came
     is_finished: bool
-    # As it was typed, with the folder; '' for a run begun in Python; a remark for a
-    # part of a comparison
+    can_be_resumed: bool  # By its command
+    # With the folder; '' for a run begun in Python; a remark for a part of a comparison
     command: str
 
 
@@ -72,7 +74,9 @@ def _evaluated(folder, settings):
     "How far an evaluation came"
     summary = _json(folder / "evaluation.json").get("summary_metrics")
     if summary is None:
-        return f"{_count(folder / 'responses.jsonl')} responses", False
+        # `--compare-eval-modes` writes a figure last, and no evaluation
+        is_compared = (folder / "eval_modes.svg").exists()
+        return f"{_count(folder / 'responses.jsonl')} responses", is_compared
     score = "rubric" if "average_rubric_score" in summary else "combined"
     mean = summary.get(f"average_{score}_score")
     shown = "missing" if mean is None else f"{mean:.3f}"
@@ -137,6 +141,40 @@ def _judge_of(settings, folder):
     return str(named or "")
 
 
+# %% ../../nbs/command_line/07_run_list.ipynb #b08d7e31
+def _is_unrewarded(folder):
+    "Did a training come to its end without any reward?"
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        return False
+    state = _json(checkpoint / "trainer_state.json")
+    most = state.get("max_steps")
+    if most is None or state["global_step"] < most:
+        return False
+    try:
+        check_rewarded(folder, state["global_step"])
+    except InputError:
+        return True
+    return False
+
+
+_STAMP = "????????_??????"  # Date and time at the end of a name
+
+
+def _is_newest(folder):
+    "Is no other run of the same dataset beside it later?"
+    start = folder.stem[: -len(_STAMP)]
+    names = [run.name for run in folder.parent.glob(f"{start}{_STAMP}.run")]
+    return folder.name >= max(names, default="")
+
+
+def _can_be_resumed(folder, stage):
+    "Does the command of a run that isn't finished go on with it?"
+    if stage == "train":
+        return not _is_unrewarded(folder)
+    return stage != "generate" or _is_newest(folder)
+
+
 # %% ../../nbs/command_line/07_run_list.ipynb #440de0cc
 def _remark(folder):
     "What resumes a part of a comparison; '' for another run"
@@ -145,6 +183,18 @@ def _remark(folder):
     return ""
 
 
+def _resuming(folder, stage):
+    "The command that resumes a run; '' for a run begun in Python"
+    command = typed_command(folder)
+    words = command.split()
+    if stage == "generate" and words and "--resume" not in words:
+        command += " --resume"
+    if stage == "process":
+        command = command.replace(" --no-resume", "")
+    return command or _remark(folder)
+
+
+# %% ../../nbs/command_line/07_run_list.ipynb #abbe1a73
 def _read_run(folder, root):
     "A run in a folder; `None` where its manifest is none of argen's"
     manifest = _json(folder / "manifest.json")
@@ -153,6 +203,9 @@ def _read_run(folder, root):
         return None
     result, finished = _RESULTS[stage](folder, settings)
     model = settings.get("model") or settings.get("writer") or ""
+    resumable = not finished and _can_be_resumed(folder, stage)
+    if not finished and not resumable:
+        result += ", can't be resumed"
     if not finished and _is_running(folder):
         result += ", running now"
     return Run(
@@ -163,7 +216,8 @@ def _read_run(folder, root):
         started=str(manifest.get("started", "")),
         result=result,
         is_finished=finished,
-        command=typed_command(folder) or _remark(folder),
+        can_be_resumed=resumable,
+        command=_resuming(folder, stage),
     )
 
 
@@ -204,7 +258,7 @@ def list_runs(
 def runs_text(
     runs: Sequence[Run],
 ) -> str:
-    "Runs as a table, and the commands that resume those which aren't finished"
+    "Runs as a table, and the commands that resume those which can be"
     if not runs:
         return "No runs of argen here."
     header = ["run", "command", "model", "judge", "begun", "result", "finished"]
@@ -214,7 +268,7 @@ def runs_text(
         cells = [escape_markdown(text) for text in texts]
         rows.append([*cells, "yes" if run.is_finished else "no"])
     parts = [markdown_table(header, rows)]
-    open_runs = [run for run in runs if not run.is_finished]
+    open_runs = [run for run in runs if run.can_be_resumed]
     if open_runs:
         parts.append("To resume:")
     for run in open_runs:

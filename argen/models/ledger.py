@@ -116,10 +116,13 @@ LEDGER_SUFFIX = ".batches.sqlite"
 def ledger_beside(
     store: str,  # Path of a verdict store, or ':memory:'
 ) -> str:
-    "Where the ledger of a verdict store is"
+    "Where the ledger of a verdict store is; two stores share none"
     if store == ":memory:":
         return store
-    return str(Path(store).with_suffix(LEDGER_SUFFIX))
+    if Path(store).suffix == ".sqlite":
+        return str(Path(store).with_suffix(LEDGER_SUFFIX))
+    # With two dots: that of `run.db` is not that of `run.sqlite` or `run.db.sqlite`
+    return f"{store}.{LEDGER_SUFFIX}"
 
 
 # %% ../../nbs/models/17_ledger.ipynb #btl00011

@@ -343,7 +343,7 @@ def train(
     watchdog = Watchdog(output_dir, stall_factor, stops=stop_on_stall)
     by_rubric = isinstance(policy, Rubric)
     if by_rubric:
-        _check_rubric(chosen, witness)
+        _check_rubric(chosen, witness, stop_on_alarm)
     else:
         policy = replace(policy, ablation=chosen.ablation_mode or policy.ablation)
     mix = RewardMix(
@@ -382,9 +382,13 @@ def train(
 
 
 # %% ../../nbs/training/14_grpo.ipynb #wgr00003
-def _check_rubric(settings, witness):
+def _check_rubric(settings, witness, stop_on_alarm):
     "`InputError` for settings that go with a policy and not with a rubric"
-    unused = {"ablation_mode": settings.ablation_mode, "witness": witness}
+    unused = {
+        "ablation_mode": settings.ablation_mode,
+        "witness": witness,
+        "stop_on_alarm": stop_on_alarm or None,
+    }
     for name, value in unused.items():
         if value is not None:
             raise InputError(
