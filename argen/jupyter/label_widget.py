@@ -35,6 +35,13 @@ def _texts(labeling: Labeling) -> str:
     return Markup("").join(_CARD.format(title, visible(text)) for title, text in cards)
 
 
+_GUIDELINE = Markup(
+    "<details><summary>Guideline</summary>"
+    '<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere;'
+    'unicode-bidi:isolate;line-height:1.5">{}</div></details>'
+)
+
+
 def _status(labeling: Labeling) -> str:
     "Where the person is, as HTML"
     n = len(labeling.plan.items)
@@ -73,6 +80,8 @@ class _Form:
         self.buttons = [_buttons(question) for question in self.questions]
         self.titles = [widgets.HTML() for _ in self.questions]
         self.status, self.texts, self.notice = (widgets.HTML() for _ in range(3))
+        guideline = _GUIDELINE.format(visible(labeling.plan.guideline))
+        self.guideline = widgets.HTML(guideline)
         self.keys = widgets.Text(placeholder=_KEYS, description="keys", layout=_FULL)
         self.comment = widgets.Textarea(
             description="comment", continuous_update=False, layout=_FULL
@@ -111,7 +120,7 @@ def widget(self: _Form) -> widgets.Widget:
         part for pair in zip(self.titles, self.buttons, strict=True) for part in pair
     ]
     moves = widgets.HBox([self.back, self.next])
-    head = [self.status, self.notice, self.texts, self.keys]
+    head = [self.status, self.notice, self.guideline, self.texts, self.keys]
     return widgets.VBox([*head, *asked, self.comment, moves])
 
 

@@ -148,15 +148,30 @@ def _sheet_presses(plan: Plan, path) -> list[Press]:
             f"{path}: made by another guideline than the plan's; label again, by the "
             "plan's own sheet",
         )
+    shown = _shown_items(plan, data, path)
+    presses = []
+    for number, row in enumerate(data["presses"], start=1):
+        press = check_press(plan, row, f"{path}: press {number}")
+        require(
+            press.item in shown,
+            f"{path}: press {number}: the text of item {press.item} is missing; give "
+            "the file as it was saved",
+        )
+        presses.append(press)
+    return presses
+
+
+# %% ../../nbs/labeling/05_people.ipynb #80bd9060
+def _shown_items(plan: Plan, data: Mapping, path) -> set[str]:
+    "Ids of the items that a person saw; `InputError` for one that was edited"
     about = {"plan": data.get("plan"), "guideline_hash": plan.guideline_hash}
+    shown = set()
     for row in data["items"]:
         require(isinstance(row, dict), f"{path}: damaged; save it again")
         item = check_item(plan, about | {"item": row.get("id")} | row, str(path))
         _check_shown(item, row, path)
-    return [
-        check_press(plan, row, f"{path}: press {number}")
-        for number, row in enumerate(data["presses"], start=1)
-    ]
+        shown.add(item.id)
+    return shown
 
 
 def _check_shown(item: Item, row: Mapping, path):

@@ -9,6 +9,7 @@ const isPair = sheet.kind === "pair";
 const state = {
   person: "",
   presses: [], // All of this person, in order
+  unwritten: [], // Those that aren't in the database yet
   place: -1, // Of the item that is shown; -1: none
   question: 0, // Which question the number keys go to
   isDeclining: false, // Are the reasons shown?
@@ -70,13 +71,66 @@ function toStorage() {
       if (localStorage.getItem(key) !== null) continue;
       localStorage.setItem(key, JSON.stringify(press));
     }
-    localStorage.setItem(`argen ${sheet.hash}`, state.person);
-    state.isUnkept = false;
     return true;
   } catch {
-    state.isUnkept = true;
     return false;
   }
+}
+
+// Resolves to the browser's database; rejects where it is missing or refused
+function openDatabase() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open("argen", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("presses");
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+// Adds presses, and resolves to all of this person's once they are on the disk
+function written(database, presses) {
+  return new Promise((resolve, reject) => {
+    const strict = { durability: "strict" };
+    const transaction = database.transaction("presses", "readwrite", strict);
+    const store = transaction.objectStore("presses");
+    for (const press of presses) store.put(press, storageKey(press));
+    const prefix = storagePrefix();
+    const all = store.getAll(IDBKeyRange.bound(prefix, `${prefix}\uffff`));
+    transaction.oncomplete = () => resolve(all.result);
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+async function throughDatabase(presses) {
+  const database = await openDatabase();
+  try {
+    return await written(database, presses);
+  } finally {
+    database.close();
+  }
+}
+
+const CRASH_LOSES =
+  "This browser refuses its database to this page, so a crash can lose the last " +
+  "presses. Save a file now and then.";
+const KEEPS_NOTHING =
+  "This browser keeps nothing after the page is closed. Save a file before you leave.";
+
+// Keeps presses of this person, and takes in what another tab has kept
+async function keepInBrowser(presses) {
+  state.presses = merged(state.presses, presses);
+  state.unwritten = merged(state.unwritten, presses);
+  let problem = "";
+  try {
+    const kept = await throughDatabase(state.unwritten);
+    state.presses = merged(state.presses, kept.filter(isOurs));
+    state.unwritten = [];
+  } catch {
+    state.presses = merged(fromStorage(), state.presses);
+    problem = toStorage() ? CRASH_LOSES : KEEPS_NOTHING;
+  }
+  state.isUnkept = problem === KEEPS_NOTHING;
+  notice(problem);
 }
 
 function lastPerson() {
@@ -87,18 +141,19 @@ function lastPerson() {
   }
 }
 
-// Where the presses go: into this browser, or to the server, which answers once they
-// are on its disk
+function rememberPerson() {
+  try {
+    localStorage.setItem(`argen ${sheet.hash}`, state.person);
+  } catch {
+    // The name is typed again
+  }
+}
+
+// Where the presses go: into this browser, or to the server; either way they are on a
+// disk when this resolves
 async function keep(press) {
   if (!isServed) {
-    state.presses = merged(merged(fromStorage(), state.presses), [press]);
-    if (toStorage()) notice("");
-    else {
-      notice(
-        "This browser keeps nothing after the page is closed. Save a file before you " +
-          "leave."
-      );
-    }
+    await keepInBrowser([press]);
     return true;
   }
   try {
@@ -197,10 +252,7 @@ async function openFile(file) {
     return notice("This file belongs to another sheet; open it there.");
   }
   state.person = String(data.person);
-  state.presses = merged(fromStorage(), data.presses);
-  notice("");
-  toStorage();
-  begin();
+  await beginWith(data.presses);
 }
 
 // ---- Drawing -------------------------------------------------------------------------
@@ -265,7 +317,7 @@ function drawStart() {
     value: lastPerson(),
   });
   const file = make("input", { id: "file", type: "file", accept: ".json" });
-  file.onchange = () => file.files[0] && openFile(file.files[0]);
+  file.onchange = () => file.files[0] && inTurn(() => openFile(file.files[0]));
   const start = make("form", { classes: "start" }, [
     make("h1", { text: isPair ? "Which response is better?" : "Judge responses" }),
     ...paragraphs(sheet.guideline),
@@ -313,16 +365,16 @@ async function enter(typed) {
       return notice("The server doesn't reply. Is it still running?");
     }
   } else {
-    state.presses = fromStorage();
-    if (!toStorage()) {
-      notice(
-        "This browser keeps nothing after the page is closed. Save a file before you " +
-          "leave."
-      );
-      return begin();
-    }
+    return beginWith([]);
   }
   notice("");
+  begin();
+}
+
+// Goes on from given presses, the database, and what an earlier sheet kept in storage
+async function beginWith(presses) {
+  rememberPerson();
+  await keepInBrowser(merged(fromStorage(), presses));
   begin();
 }
 
@@ -594,18 +646,26 @@ document.addEventListener("keydown", (event) => {
   const isTyping = /^(INPUT|TEXTAREA)$/.test(event.target.tagName);
   if (isTyping && event.key === "Escape") event.target.blur();
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (state.place < 0 || !KEYS.test(event.key)) return;
+  if (state.place < 0) return;
+  if (event.key === "Enter") {
+    // Which button has the focus is known once the last press is kept
+    event.preventDefault();
+    if (!event.repeat) inTurn(() => document.activeElement.click());
+    return;
+  }
+  if (!KEYS.test(event.key)) return;
   event.preventDefault();
   if (event.repeat && !event.key.startsWith("Arrow")) return;
   inTurn(() => onKey(event.key));
 });
 
-// Another tab of the same person
-window.addEventListener("storage", (event) => {
-  if (isServed || !state.person || !event.key) return;
-  if (!event.key.startsWith(storagePrefix())) return;
-  state.presses = merged(fromStorage(), state.presses);
-  drawHeader();
+// Another tab of the same person may have kept more
+window.addEventListener("focus", () => {
+  if (isServed || state.place < 0) return;
+  inTurn(async () => {
+    await keepInBrowser([]);
+    drawHeader();
+  });
 });
 
 window.addEventListener("beforeunload", (event) => {
