@@ -202,7 +202,7 @@ def _labeled_scores(plan, result, labels, prompts) -> ScenarioScores:
 
 
 # %% ../../nbs/comparison/13_people.ipynb #b3af69d1
-def _strata(first, second, known):
+def _strata(first, second, known, joined):
     "Stratum of each prompt that both results have a response for: pandas Series"
     import pandas as pd
 
@@ -211,7 +211,8 @@ def _strata(first, second, known):
         failed = result.column("error").notna()
         answered.append(set(result.column("prompt_hash")[~failed]))
     prompts = sorted(answered[0] & answered[1])
-    strata = [known.tier.get(prompt, "unlabeled") for prompt in prompts]
+    tiers = [known.tier.get(prompt, "unlabeled") for prompt in prompts]
+    strata = [joined.get(tier, tier) for tier in tiers]
     return pd.Series(strata, prompts, dtype=object)
 
 
@@ -507,10 +508,11 @@ def _join(results, given, known, policy, level) -> _Labeling:
 def _found_by_result(labeling, results, judged, baselines):
     "Fields of `People` that need labels drawn by the plan"
     by_name = {result.name: result for result in results}
+    joined = labeling.plan.joined if labeling.plan else {}
     estimates, bias, reasons = {}, {}, []
     for name, baseline in baselines.items():
         result, base = by_name[name], by_name[baseline]
-        strata = _strata(result, base, labeling.known)
+        strata = _strata(result, base, labeling.known, joined)
         reason = labeling.why_not(result, base, strata)
         if reason:
             reasons.append(reason)

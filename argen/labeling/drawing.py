@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/labeling/01_drawing.ipynb #98e880ea
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from argen.labeling.plans import (
@@ -126,6 +126,12 @@ class Pool:
 
     by_stratum: Mapping[str, Sequence[str]]  # Stratum → hashes of prompts, sorted
     excluded: Mapping[str, int]  # Reason → scenarios
+    joined: Mapping[str, str] = field(default_factory=dict)  # Tier → its stratum
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        "Stratum → scenarios"
+        return {name: len(prompts) for name, prompts in self.by_stratum.items()}
 
 
 # %% ../../nbs/labeling/01_drawing.ipynb #4dc6ad49
@@ -168,9 +174,10 @@ def drawable(
 
 # %% ../../nbs/labeling/01_drawing.ipynb #50613289
 _LEAST = 4  # Scenarios of a stratum; with two, a variance is mostly chance
+_FEWEST = 2  # What an interval needs
 
 
-def _allocation(
+def allocation(
     sizes: Mapping[str, int],  # Stratum → scenarios in it
     count: int,  # Scenarios to draw
 ) -> dict[str, int]:  # Stratum → scenarios to draw
@@ -178,6 +185,8 @@ def _allocation(
     total = sum(sizes.values())
     least = {name: min(_LEAST, size) for name, size in sizes.items()}
     if sum(least.values()) > count:
+        least = {name: min(_FEWEST, size) for name, size in sizes.items()}
+    if sum(least.values()) > count:  # Of a single stratum
         least = dict.fromkeys(sizes, 0)
     drawn = {
         name: max(least[name], size * count // total) for name, size in sizes.items()
@@ -194,6 +203,51 @@ def _allocation(
         above = [name for name in sizes if drawn[name] > least[name]]
         drawn[min(above, key=shortage)] -= 1
     return drawn
+
+
+# %% ../../nbs/labeling/01_drawing.ipynb #e2336329
+def _join_smallest(groups: Sequence[Sequence[str]], size) -> list[Sequence[str]]:
+    "Groups of tiers, the smallest joined with its smaller neighbour"
+    places = range(len(groups))
+    smallest = min(places, key=lambda place: size(groups[place]))
+    beside = [place for place in places if abs(place - smallest) == 1]
+    other = min(beside, key=lambda place: size(groups[place]))
+    first, second = sorted([smallest, other])
+    both = [*groups[first], *groups[second]]
+    return [*groups[:first], both, *groups[second + 1 :]]
+
+
+def _groups(sizes: Mapping[str, int], count: int) -> list[Sequence[str]]:
+    "Tiers by stratum: two or more scenarios in each, and room to draw two"
+    groups = [[name] for name in sizes]
+
+    def size(group):
+        "Scenarios of a group"
+        return sum(sizes[name] for name in group)
+
+    while len(groups) > 1:
+        has_two = min(map(size, groups)) >= _FEWEST
+        has_room = len(groups) * _FEWEST <= count
+        if has_two and has_room:
+            break
+        groups = _join_smallest(groups, size)
+    return groups
+
+
+# %% ../../nbs/labeling/01_drawing.ipynb #fe0dce9d
+def with_joined(
+    pool: Pool,  # By tier
+    count: int,  # Scenarios to draw
+) -> Pool:
+    "The pool by stratum: tiers that are too small are joined"
+    by_stratum, joined = {}, {}
+    for group in _groups(pool.sizes, count):
+        name = "+".join(group)
+        prompts = [prompt for tier in group for prompt in pool.by_stratum[tier]]
+        by_stratum[name] = sorted(prompts)
+        if len(group) > 1:
+            joined |= dict.fromkeys(group, name)
+    return replace(pool, by_stratum=by_stratum, joined=joined)
 
 
 # %% ../../nbs/labeling/01_drawing.ipynb #2986c682
@@ -322,15 +376,14 @@ def draw_plan(
         kind == "single" or len(sources) == 2,
         f"`kind='pair'` needs two evaluations, not {len(sources)}",
     )
-    pool = drawable(sources)
-    population = {name: len(prompts) for name, prompts in pool.by_stratum.items()}
+    pool = _pool(sources, count)
     generator = random.Random(seed)
-    strata = _draw(pool, population, count, generator)
+    strata = _draw(pool, count, generator)
     items = _all_items(kind, strata, sources, generator)
     is_single = kind == "single"
     return Plan(
         items=_with_repeats(items, repeat_share, generator),
-        population=population,
+        population=pool.sizes,
         models=[source.name for source in sources],
         policy=f"{policy.name}/{policy.hash}",
         seed=seed,
@@ -338,6 +391,7 @@ def draw_plan(
         guideline=guideline or GUIDELINES[kind],
         questions=rubric_questions(principles) if is_single else preference_question(),
         excluded=pool.excluded,
+        joined=pool.joined,
     )
 
 
@@ -351,15 +405,22 @@ def _all_items(kind, strata, sources, generator) -> list[Item]:
     return items
 
 
-def _draw(pool: Pool, population, count, generator) -> dict[str, str]:
-    "Prompt's hash → stratum, for the scenarios that are drawn"
-    total = sum(population.values())
+def _pool(sources, count) -> Pool:
+    "What can be drawn, by stratum; `InputError` for less than `count`"
+    pool = drawable(sources)
+    total = sum(pool.sizes.values())
     require(
         count is None or count <= total,
         f"`count={count}`: only {total} scenarios have a response from all models",
     )
+    return with_joined(pool, count or total)
+
+
+def _draw(pool: Pool, count, generator) -> dict[str, str]:
+    "Prompt's hash → stratum, for the scenarios that are drawn"
+    sizes = pool.sizes
     strata = {}
-    for name, n in _allocation(population, count or total).items():
+    for name, n in allocation(sizes, count or sum(sizes.values())).items():
         for prompt in generator.sample(pool.by_stratum[name], n):
             strata[prompt] = name
     return strata

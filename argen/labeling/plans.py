@@ -80,7 +80,7 @@ class Item:
 
     id: str  # Its place in the plan, such as '007'
     scenario_id: int | str  # As in the evaluations
-    stratum: str  # What the sample was drawn within: a tier, or 'unlabeled'
+    stratum: str  # Drawn within: a tier, 'unlabeled', or joined ones such as 'A+B'
     models: tuple[str, ...]  # Who responded, in the order shown
     prompt: str
     responses: tuple[str, ...]  # One, or two in the order shown
@@ -141,9 +141,9 @@ class Plan:
     seed: int  # Of the draw, the order and the sides
     kind: str = "single"  # Or 'pair'
     guideline: str = GUIDELINES["single"]
-    # Field → what people are asked about it
-    questions: Mapping[str, str] = field(default_factory=rubric_questions)
+    questions: Mapping[str, str] = field(default_factory=rubric_questions)  # By field
     excluded: Mapping[str, int] = field(default_factory=dict)  # Reason → scenarios
+    joined: Mapping[str, str] = field(default_factory=dict)  # Tier → its stratum
     created: str = field(default_factory=now)  # UTC
 
     @cached_property
@@ -174,6 +174,7 @@ class Plan:
 @patch
 def row(self: Plan) -> dict:
     "As JSON"
+    joined = {"joined": dict(self.joined)} if self.joined else {}
     return {
         "argen_plan": 1,
         "created": self.created,
@@ -185,6 +186,7 @@ def row(self: Plan) -> dict:
         "policy": self.policy,
         "population": dict(self.population),
         "excluded": dict(self.excluded),
+        **joined,
         "models": list(self.models),
         "items": [item.row() for item in self.items],
     }
@@ -220,6 +222,9 @@ def _repr_markdown_(self: Plan):
     if self.excluded:
         reasons = [f"{n} {reason}" for reason, n in self.excluded.items()]
         lines.append(f"Not drawn from: scenarios with {'; '.join(reasons)}.")
+    if self.joined:
+        names = ", ".join(sorted(set(self.joined.values())))
+        lines.append(f"Tiers joined, since a stratum needs two labels: {names}.")
     return "\n\n".join(lines)
 
 
@@ -301,6 +306,7 @@ def read_plan(
             guideline=data["guideline"],
             questions=dict(data["questions"]),
             excluded=dict(data.get("excluded", {})),
+            joined=dict(data.get("joined", {})),
             created=data["created"],
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -14,14 +14,22 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
+from argen.labeling.drawing import (
+    Source,
+    allocation,
+    drawable,
+    known_label,
+    read_sources,
+    with_joined,
+)
+
 from ..errors import require
 from ..policy import PUBLISHED, Policy, score
 from ..policy_files import as_policy
 from ..settings import check_numbers
 from ..statistics.intervals import MIN_SCENARIOS
-from ..statistics.regression import labels_needed
+from ..statistics.regression import _design, expected_half_width, labels_needed
 from ..tables import escape_markdown
-from .drawing import Source, drawable, known_label, read_sources
 from .people import PersonLabel, read_person_labels
 
 
@@ -80,28 +88,31 @@ def _check_policies(sources, policy):
 # %% ../../nbs/labeling/06_sample_size.ipynb #cc215678
 @dataclass(frozen=True)
 class _Spread:
-    "How differences vary in a pilot"
+    "How differences vary in a pilot, within strata"
 
     sd: float  # Of labeled differences
     correlation: float  # Of labeled with judged differences
     n: int  # Scenarios
 
 
-def _spread(labeled: Sequence[Mapping], judged: Sequence[Mapping], name) -> _Spread:
+def _spread(labeled: Sequence[Mapping], judged, strata, name) -> _Spread:
     "Of two models: labeled and judged scores by prompt; `InputError` for too few"
     import numpy as np
 
-    shared = sorted(set.intersection(*map(set, [*labeled, *judged])))
+    shared = sorted(set.intersection(*map(set, [*labeled, *judged, strata])))
     require(
         len(shared) >= MIN_SCENARIOS,
         f"`pilot`: {len(shared)} scenarios have labels and judged scores for {name}; "
         f"label at least {MIN_SCENARIOS}, of these evaluations' models",
     )
-    strong = np.array([labeled[1][p] - labeled[0][p] for p in shared])
-    cheap = np.array([judged[1][p] - judged[0][p] for p in shared])
+    every = np.ones(len(shared), bool)
+    _, design = _design([strata[p] for p in shared], every)
+    strong = design.centered(np.array([labeled[1][p] - labeled[0][p] for p in shared]))
+    cheap = design.centered(np.array([judged[1][p] - judged[0][p] for p in shared]))
     varies = strong.std() > 1e-12 and cheap.std() > 1e-12
     correlation = float(np.corrcoef(strong, cheap)[0, 1]) if varies else 0.0
-    return _Spread(float(strong.std(ddof=1)), correlation, len(shared))
+    sd = (strong @ strong / design.free(0)) ** 0.5
+    return _Spread(float(sd), correlation, len(shared))
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #5eb6bc56
@@ -111,14 +122,16 @@ class SampleSize:
 
     half_width: float  # Of the 95 % interval that is wanted
     count: int | None  # Scenarios to label; `None`: all of them are too few
+    expected: float | None  # Half-width to expect of so many
     without_judge: int | None  # The same from labels alone
-    sd: float  # Of labeled differences in the pilot
-    correlation: float  # Of labeled with judged differences in the pilot
+    sd: float  # Of labeled differences in the pilot, within strata
+    correlation: float  # Of labeled with judged differences there
     n_pilot: int  # Scenarios of the pilot
     n_scenarios: int  # Scenarios that are judged
     models: tuple[str, str]  # The two that need most
 
 
+# %% ../../nbs/labeling/06_sample_size.ipynb #99a109ec
 def scenarios_needed(
     evaluations: Sequence,  # As in `draw_plan`; the first is the baseline
     pilot: str | Path | Sequence[PersonLabel],  # Labels of some of their responses
@@ -132,11 +145,11 @@ def scenarios_needed(
     policy = as_policy(policy)
     sources = read_sources(evaluations)
     _check_policies(sources, policy)
-    population = sum(len(prompts) for prompts in drawable(sources).by_stratum.values())
+    # Strata as any plan has them that is large enough for an interval
+    pool = with_joined(drawable(sources), MIN_SCENARIOS)
     labeled = _labeled(labels, sources, policy)
     sizes = [
-        _size(sources[0], other, labeled, half_width, population)
-        for other in sources[1:]
+        _size(sources[0], other, labeled, half_width, pool) for other in sources[1:]
     ]
     return max(sizes, key=_most)
 
@@ -147,28 +160,42 @@ def _most(size: SampleSize) -> float:
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #33640609
-def _size(base: Source, other: Source, labeled, half_width, population) -> SampleSize:
+def _size(base: Source, other: Source, labeled, half_width, pool) -> SampleSize:
     "What two models need"
     models = base.name, other.name
+    strata = {p: name for name, prompts in pool.by_stratum.items() for p in prompts}
     spread = _spread(
         [labeled.get(name, {}) for name in models],
         [_judged(base), _judged(other)],
+        strata,
         f"both {models[0]} and {models[1]}",
     )
-    counts = [
-        labels_needed(half_width, sd=spread.sd, correlation=r, n_scenarios=population)
+    drawn = {"n_scenarios": pool.sizes, "allocate": allocation}
+    count, without_judge = (
+        labels_needed(half_width, sd=spread.sd, correlation=r, **drawn)
         for r in (spread.correlation, 0.0)
-    ]
+    )
     return SampleSize(
         half_width=half_width,
-        count=counts[0],
-        without_judge=counts[1],
+        count=count,
+        expected=_expected(pool.sizes, count, spread),
+        without_judge=without_judge,
         sd=spread.sd,
         correlation=spread.correlation,
         n_pilot=spread.n,
-        n_scenarios=population,
+        n_scenarios=len(strata),
         models=models,
     )
+
+
+# %% ../../nbs/labeling/06_sample_size.ipynb #5e406901
+def _expected(sizes, count, spread) -> float | None:
+    "Half-width to expect of so many labels; `None` for no number"
+    if count is None:
+        return None
+    drawn = allocation(sizes, count)
+    found = {"sd": spread.sd, "correlation": spread.correlation}
+    return expected_half_width(sizes, drawn, **found)
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #0ac8af7b
@@ -178,7 +205,7 @@ def _repr_markdown_(self: SampleSize):
     names = " and ".join(map(escape_markdown, self.models))
     why = (
         f"Pilot of {self.n_pilot} scenarios, {names}: labeled differences have a "
-        f"standard deviation of {self.sd:.3f} and a correlation of "
+        f"standard deviation of {self.sd:.3f} within tiers and a correlation of "
         f"{self.correlation:.2f} with the judge's."
     )
     wanted = f"a half-width of {self.half_width:g}"
@@ -193,4 +220,5 @@ def _repr_markdown_(self: SampleSize):
     saves = "the judge saves none of them"
     if alone is None or alone > self.count:
         saves = f"labels alone would need {others}"
-    return f"**Label {total}** for {wanted}; {saves}. {why}"
+    expected = f"{self.expected:.3g} is to be expected"
+    return f"**Label {total}** for {wanted} ({expected}); {saves}. {why}"

@@ -8,7 +8,7 @@ Docs: https://argen-dev.github.io/argen/statistics/regression.html.md"""
 __all__ = []
 
 # %% ../../nbs/statistics/07_regression.ipynb #02383a03
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from .intervals import MIN_SCENARIOS, _Interval
@@ -29,6 +29,10 @@ class _Design:
     def weights(self):
         "Share of all scenarios by stratum"
         return self.sizes / self.sizes.sum()
+
+    def free(self, n_slopes):
+        "Degrees of freedom within strata, less those of slopes"
+        return self.counts.sum() - len(self.sizes) - n_slopes
 
     def means(self, values):
         "Mean by stratum of values of the labeled scenarios"
@@ -66,14 +70,19 @@ def _design(strata, labeled):
 
 def _half_width(design, residuals, labels, *, n_slopes, level):
     "Half of Student's interval for the mean of all scenarios"
+    unexplained = design.variances(residuals) * design.free(0) / design.free(n_slopes)
+    variances = design.variances(labels)
+    return _half_of(design, unexplained, variances, n_slopes=n_slopes, level=level)
+
+
+def _half_of(design, unexplained, variances, *, n_slopes, level):
+    "The same from variances by stratum, of residuals and of labels"
     from scipy.special import stdtrit
 
-    n, n_strata = len(labels), len(design.sizes)
-    free = n - n_strata - n_slopes
-    inflation = (1 + n_slopes / (free - 1)) * (n - n_strata) / free
-    unlabeled = (1 / design.counts - 1 / design.sizes) * inflation
-    parts = unlabeled * design.variances(residuals)
-    parts += design.variances(labels) / design.sizes
+    free = design.free(n_slopes)
+    unlabeled = (1 / design.counts - 1 / design.sizes) * (1 + n_slopes / (free - 1))
+    parts = unlabeled * unexplained
+    parts += variances / design.sizes
     parts *= design.weights**2
     variance = parts.sum()
     satterthwaite = variance**2 / (parts**2 / (design.counts - 1)).sum()
@@ -345,25 +354,51 @@ def regression_estimate(
     )
 
 
+# %% ../../nbs/statistics/07_regression.ipynb #594a90fd
+def expected_half_width(
+    sizes: Mapping[str, int],  # Stratum → scenarios that are judged
+    drawn: Mapping[str, int],  # Stratum → labels, two or more
+    *,
+    sd: float,  # Standard deviation of labeled differences within strata
+    correlation: float,  # Of labeled with judged differences there, in [−1, 1]
+    level: float = 0.95,  # Of the interval, in (0, 1)
+) -> float:
+    "Half-width to expect of `regression_estimate`, where all strata vary alike"
+    import numpy as np
+
+    counts = [drawn[name] for name in sizes]
+    design = _Design(None, np.array(list(sizes.values())), np.array(counts))
+    variances = np.full(len(sizes), sd**2)
+    unexplained = (1 - correlation**2) * variances
+    return _half_of(design, unexplained, variances, n_slopes=1, level=level)
+
+
+def _all_from_one(sizes: Mapping[str, int], n: int) -> dict[str, int]:
+    "Labels by stratum where there is only one"
+    (name,) = sizes
+    return {name: n}
+
+
 # %% ../../nbs/statistics/07_regression.ipynb #233e018e
 def labels_needed(
     half_width: float,  # Of the interval that is wanted, above 0
     *,
     sd: float,  # Standard deviation of labeled differences, from a pilot
     correlation: float,  # Of labeled with judged differences, in [−1, 1]
-    n_scenarios: int,  # Scenarios that are judged
+    n_scenarios: int | Mapping[str, int],  # That are judged; with strata, of each
+    # How n labels are drawn: stratum → scenarios, n → (stratum → labels)
+    allocate: Callable = _all_from_one,
     level: float = 0.95,  # Of the interval, in (0, 1)
 ) -> int | None:  # At least 8; `None` where these scenarios are too few
     "Labeled scenarios that an interval of this half-width needs"
-    import numpy as np
-    from scipy.special import stdtrit
-
     if not half_width > 0:
         raise ValueError(f"`half_width={half_width}`: give a number above 0")
     if not -1 <= correlation <= 1:
         raise ValueError(f"`correlation={correlation}`: give a number in [-1, 1]")
-    n = np.arange(MIN_SCENARIOS, n_scenarios + 1)
-    unlabeled = (1 - correlation**2) * (1 / n - 1 / n_scenarios) * (1 + 1 / (n - 3))
-    error = sd * np.sqrt(unlabeled + 1 / n_scenarios)
-    enough = n[stdtrit(n - 2, (1 + level) / 2) * error <= half_width]
-    return int(enough[0]) if len(enough) else None
+    has_strata = isinstance(n_scenarios, Mapping)
+    sizes = n_scenarios if has_strata else {"": n_scenarios}
+    pilot = {"sd": sd, "correlation": correlation, "level": level}
+    for n in range(MIN_SCENARIOS, sum(sizes.values()) + 1):
+        if expected_half_width(sizes, allocate(sizes, n), **pilot) <= half_width:
+            return n
+    return None
