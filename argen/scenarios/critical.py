@@ -25,7 +25,6 @@ _LISTS = (
     "denials",
     "light words",
     "idioms",
-    "directions",
     "drugs",
     "drug endings",
 )
@@ -33,6 +32,8 @@ _TABLES = (
     "numbers",
     "unit spellings",
     "age groups",
+    "sexes",
+    "directions",
     "same words",
     "brands",
     "plain words",
@@ -128,7 +129,16 @@ def _amounts(
 
 
 # %% ../../nbs/scenarios/00_critical.ipynb #bf23b1b9
-_AGE_GROUP = r"\b(?:<age groups>)\b"
+def _meanings(
+    group,  # Of `critical_terms.yaml`
+    text,  # In the form of `same_text`
+):
+    "What the words of a group that are in a text stand for"
+    found = _pattern(rf"\b(?:<{group}>)\b").findall(text)
+    return frozenset(_spellings(group)[spelling] for spelling in found)
+
+
+# %% ../../nbs/scenarios/00_critical.ipynb #e898c080
 _SIDE = (
     r"\b(?:<before a side>) (left|right)\b(?! (?:<after no side>))"
     r"|\bthe (left) one\b"  # But `the right one` is the correct one
@@ -140,8 +150,14 @@ def _age_groups(
     text,  # In the form of `same_text`
 ):
     "Age groups that a text names"
-    people = _pattern(_AGE_GROUP).findall(text)
-    return frozenset(_spellings("age groups")[person] for person in people)
+    return _meanings("age groups", text)
+
+
+def _sexes(
+    text,  # In the form of `same_text`
+):
+    "Sexes of those whom a text names"
+    return _meanings("sexes", text)
 
 
 def _sides(
@@ -205,21 +221,21 @@ def _drugs(
 def _directions(
     text,  # In the form of `same_text`
 ):
-    "Words in a text that have an opposite"
-    words = _spellings("directions")
-    return frozenset(word for word in words if f" {word} " in f" {text} ")
+    "What the words in a text that have an opposite say"
+    return _meanings("directions", text)
 
 
 @lru_cache(100_000)
 def critical_terms(
     prompt: str,  # Any text
 ) -> dict[str, frozenset[str]]:  # Kind of term → what the prompt says of it
-    "Amounts, negations, age groups, sides, drugs and directions in a prompt"
+    "Amounts, negations, age groups, sexes, sides, drugs and directions in a prompt"
     text = _without_idioms(prompt)
     return {
         "amount": _amounts(prompt),
         "negation": _denied(text),
         "age group": _age_groups(text),
+        "sex": _sexes(text),
         "side": _sides(text),
         "drug": _drugs(text),
         "direction": _directions(text),
