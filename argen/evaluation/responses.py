@@ -53,6 +53,8 @@ from ..progress import DEFAULT_PROGRESS
 from ..runs import forgotten_if_unused, hold, now, open_run, versions
 from ..settings import check_numbers
 from ..sources import is_table, parts_of, read_rows
+
+# %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
 from ..training.configuration import is_of_run, rewarded_by
 
 
