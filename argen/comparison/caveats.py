@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..evaluation.results import other_models
 from ..records import PRINCIPLES, SCORES, TIERS, content_hash
 from ..statistics.differences import PairedDifference
+from ..training.configuration import roles_sentence
 from .results import Result
 
 # %% ../../nbs/comparison/03_caveats.ipynb #7380ca63
@@ -340,27 +341,9 @@ def _reversal_sentences(result) -> list[str]:
 # %% ../../nbs/comparison/03_caveats.ipynb #cav00002
 def _roles(result) -> Iterator[str]:
     "Which judge trained, which one chose the checkpoint, which one reports"
-    trained_on = result.config.get("trained_on")
-    if trained_on is None:
-        return
-    chosen_by, reporter = result.config.get("chosen_by"), result.judge
-    gain = result.config.get("chosen_gain") or {}
-    if chosen_by == reporter:
-        text = (
-            f"trained on {trained_on}; chosen and reported by the same judge, "
-            f"{reporter}, so that this report is optimistic"
-        )
-        if gain.get("expected") is not None:
-            text += (
-                f" (among {gain['among']} steps: {gain['observed']:+.3f} as measured "
-                f"then, about {gain['expected']:+.3f} to be expected on fresh prompts)"
-            )
-        yield text
-    elif trained_on == reporter:
-        yield f"trained and reported by the same judge, {reporter}"
-    else:
-        chosen = chosen_by or "no judge (the last step)"
-        yield f"trained on {trained_on}, chosen by {chosen}, reported by {reporter}"
+    said = roles_sentence(result.config, result.judge)
+    if said:
+        yield said
 
 
 # %% ../../nbs/comparison/03_caveats.ipynb #3eafd1ad

@@ -24,6 +24,7 @@ from ..statistics.intervals import _DEFAULT, Estimate, Resampling, mean_interval
 from ..statistics.robustness import Bounds
 from ..statistics.scores import _mean, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
+from ..training.configuration import roles_line
 from .frames import Rows
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
@@ -289,7 +290,8 @@ def headline(self: RubricComparison) -> str:  # Markdown
     on = f"on {self.n_prompts} prompts, by the rubric “{escape_markdown(self.rubric)}”"
     if not self.others:
         one = self.results[0]
-        return f"**{escape_markdown(one.name)}** scores {one.estimates[_ALL]} {on}."
+        text = f"**{escape_markdown(one.name)}** scores {one.estimates[_ALL]} {on}."
+        return f"{text} {roles_line(one.config, one.judge)}".strip()
     best = self.others[0]
     difference = best.differences[_ALL]
     name, base = escape_markdown(best.name), escape_markdown(best.baseline)
@@ -301,7 +303,7 @@ def headline(self: RubricComparison) -> str:  # Markdown
     )
     if not difference.excludes_zero:
         text += " The interval includes zero, or is missing: no difference is shown."
-    return text
+    return f"{text} {roles_line(best.config, best.judge)}".strip()
 
 
 # %% ../../nbs/comparison/15_rubrics.ipynb #895abe04

@@ -54,6 +54,9 @@ from ..runs import forgotten_if_unused, hold, now, open_run, versions
 from ..settings import check_numbers
 from ..sources import is_table, parts_of, read_rows
 
+# %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
+from ..training.configuration import is_of_run, rewarded_by
+
 
 # %% ../../nbs/evaluation/00_responses.ipynb #19959981
 @dataclass(frozen=True)
@@ -351,32 +354,48 @@ def _generation_config(chat, scenarios, settings) -> dict:
 # %% ../../nbs/evaluation/00_responses.ipynb #rsp00002
 def training_roles(
     name: str,  # A model's name: a run's folder, its `model`, or anything else
-) -> dict:  # trained_on, chosen_by, chosen_gain; empty for what no run made
+) -> dict:  # trained_on, training_judge, chosen_…; empty for what no run made
     "Which judge trained a model, and which one chose its checkpoint"
     folder = Path(name).expanduser()
-    run = folder.parent if folder.name == "model" else folder
+    run = folder.parent if is_of_run(folder) else folder
     try:
-        settings = json.loads((run / "manifest.json").read_text())["settings"]
-        ending = json.loads((run / "ending.json").read_text())
+        manifest = json.loads((run / "manifest.json").read_text())
+        roles = rewarded_by(manifest["settings"])
     except (OSError, ValueError, KeyError):
         return {}
-    own = settings.get("reward_funcs") or []
-    judges = [settings["judge"]] if settings.get("policy_weight", 1) else []
-    roles = {"trained_on": " and ".join([*judges, *own])}
-    roles["chosen_by"] = ending.get("chosen_by")
-    roles["chosen_gain"] = (ending.get("witness") or {}).get("gain")
-    return {role: value for role, value in roles.items() if value is not None}
+    is_training = manifest.get("stage", "train") == "train"
+    return roles | _choice(run, folder) if is_training else {}
+
+
+def _choice(run, folder):
+    "Who chose a model, which step it is, and the corrected gain of that choice"
+    try:
+        ending = json.loads((run / "ending.json").read_text())
+    except (OSError, ValueError):
+        return {}  # Not finished yet
+    step = ending.get("best_step")
+    is_chosen = folder.name in (run.name, "model", f"checkpoint-{step}")
+    if not is_chosen or ending.get("chosen_by") is None:
+        return {}
+    witness = ending.get("witness") or {}
+    gain = witness.get("gain") or {}
+    is_of_choice = gain.get("step") == witness.get("best_step")
+    found = {"chosen_by": ending["chosen_by"], "chosen_step": step}
+    found["chosen_gain"] = gain if gain and is_of_choice else None
+    return {role: value for role, value in found.items() if value is not None}
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #e29e7a08
 _UNDECISIVE = {
     "chosen_by",
     "chosen_gain",
+    "chosen_step",
     "generation_batch_size",
     "model_name",
     "samples",
     "timestamp",
     "trained_on",
+    "training_judge",
     "versions",
 }
 

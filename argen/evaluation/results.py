@@ -41,6 +41,7 @@ from ..statistics.rates import rate_interval
 from ..statistics.repeats import worst_at_k
 from ..statistics.scores import _list_or_none, column_means, scenario_scores
 from ..tables import escape_markdown, markdown_table
+from ..training.configuration import roles_line
 
 # %% ../../nbs/evaluation/01_results.ipynb #40c7b235
 _SCORES = (*PRINCIPLES, "combined")
@@ -483,10 +484,11 @@ def _repr_markdown_(self: Evaluation):
     if policy != PUBLISHED.name:
         heading += f" · policy {escape_markdown(policy)}"
     parts = [heading, markdown_table(header, rows), self._footnote()]
+    parts.append(roles_line(self.config, self.judge))
     audited = self.config.get("judge_audit")
     if audited:
         parts.append(f"Judge {escape_markdown(audited)}")
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 # %% ../../nbs/evaluation/01_results.ipynb #8e85e4b1

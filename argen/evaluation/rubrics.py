@@ -23,6 +23,7 @@ from ..rubrics.meta import grader_line
 from ..rubrics.scoring import rubric_score, summarize_rubric
 from ..runs import hold, now, versions
 from ..tables import escape_markdown, markdown_table
+from ..training.configuration import roles_line
 from .responses import ResponseSet
 from .results import Evaluation, own_columns, response_row
 
@@ -263,6 +264,7 @@ def rubric_markdown(
         if summary[key]:
             parts.append(_tag_table(kind, summary[key]))
     parts.append(_rubric_notes(summary))
+    parts.append(roles_line(config, evaluation.judge))
     if config.get("judge_audit"):
         parts.append(f"Judge {escape_markdown(config['judge_audit'])}")
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))

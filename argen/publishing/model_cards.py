@@ -153,7 +153,6 @@ def _missing_line(training):
 def _fact_table(training, manifest):
     "Facts of a run, as Markdown"
     settings, ending = training.settings, training.ending
-    witness = (ending.get("witness") or {}).get("judge")
     versions = ", ".join(f"{k} {v}" for k, v in manifest["versions"].items())
     facts = {
         "base model": model_label(settings["model"]),
@@ -162,7 +161,7 @@ def _fact_table(training, manifest):
         "policy": _policy_line(settings),
         "rewarded by": _reward_line(settings),
         "judge": ending.get("judge_audit", f"{settings['judge']}: not audited"),
-        "witness": witness or "none",
+        "witness": _witness_line(ending),
         "checkpoint chosen by": ending.get("chosen_by") or "nothing: it is the last",
         "missing verdicts": _missing_line(training),
         "weights trained": _adapter_line(settings),
@@ -173,6 +172,15 @@ def _fact_table(training, manifest):
     }
     rows = [[name, _shown(value)] for name, value in facts.items()]
     return markdown_table(["fact", "value"], rows)
+
+
+# %% ../../nbs/publishing/00_model_cards.ipynb #9155a64f
+def _witness_line(ending):
+    "Who witnessed a run, and whether it may still report"
+    witness = (ending.get("witness") or {}).get("judge")
+    if witness and witness == ending.get("chosen_by"):
+        return f"{witness}; it chose the checkpoint and is used up for reporting"
+    return witness or "none"
 
 
 def _shown(value):

@@ -35,6 +35,12 @@ from argen.training.checkpoints import (
     remove_unfinished,
     resume_point,
 )
+from argen.training.configuration import (
+    GrpoSettings,
+    grpo_settings,
+    rewarded_by,
+    roles_line,
+)
 from argen.training.launched import (
     check_deepspeed,
     check_launched,
@@ -68,7 +74,6 @@ from ..tables import markdown_table
 
 # %% ../../nbs/training/14_grpo.ipynb #aa198d78
 from .callbacks import beta_callback, run_callback
-from .configuration import GrpoSettings, grpo_settings
 from .curves import LiveCurves, plot_run
 from .rewards import RewardMix, Rewards, reward_functions, training_rows
 from .rubric_rewards import RubricRewards, rubric_rows
@@ -138,8 +143,8 @@ def _remarks(self: Training):
             f"reward {first['eval_reward']:.3f} at step {first['step']}, "
             f"{last['eval_reward']:.3f} at step {last['step']}."
         )
-    remarks += _reasoning_remarks(self.log)
-    remarks += _choice_remarks(self.ending) + _witness_remarks(self.ending)
+    remarks += _reasoning_remarks(self.log) + _choice_remarks(self.ending)
+    remarks += _witness_remarks(self) or _alone_remarks(self)
     return remarks + [f"**Watch**, {alarm}" for alarm in self.alarms]
 
 
@@ -170,12 +175,35 @@ def _choice_remarks(ending):
             f"{chosen_by} ({value:.3f})."
         )
     if chosen_by and best == 0:
-        remarks.append("**No step was better than the untrained model**: it is kept.")
+        remarks.append(
+            f"**The untrained model was kept**: no step was better by {chosen_by}."
+        )
     return remarks
 
 
-def _witness_remarks(ending):
+# %% ../../nbs/training/14_grpo.ipynb #930a7fb2
+def _trained_by(training):
+    "What trained a model, as its ending says; that of an older run doesn't"
+    ending = training.ending
+    if "trained_on" in ending:
+        return ending
+    return rewarded_by({"judge": ending.get("judge"), **training.settings})
+
+
+def _alone_remarks(training):
+    "That the judge that trains also reports, where it judges held-out responses"
+    roles = _trained_by(training)
+    judge = roles.get("training_judge")
+    if not judge or not training.evals:
+        return []
+    same = {"trained_on": roles["trained_on"], "training_judge": judge}
+    return [roles_line(same, judge)]
+
+
+# %% ../../nbs/training/14_grpo.ipynb #ae035b51
+def _witness_remarks(training):
     "Sentences on the witness"
+    ending, trained_on = training.ending, _trained_by(training)["trained_on"]
     witness = ending.get("witness")
     if not witness:
         return []
@@ -183,19 +211,34 @@ def _witness_remarks(ending):
     shown = ", ".join(
         f"{mean:.3f} at step {step}" for step, mean in means.items() if mean is not None
     )
+    has_chosen = ending.get("chosen_by") == witness["judge"]
+    role = "chosen and witnessed" if has_chosen else "witnessed"
     told = (
-        f"Trained on {ending['judge']}, witnessed by {witness['judge']} "
+        f"Trained on {trained_on}, {role} by {witness['judge']} "
         f"({witness['score']}; {witness['share']:.0%} of all verdicts): {shown}."
     )
-    remarks = [told]
-    gain = witness.get("gain")
-    if gain and gain["expected"] is not None:
+    remarks = [told, *_lead_remarks(witness)]
+    if has_chosen:
         remarks.append(
-            f"By the witness, step {gain['step']} is the best of {gain['among']}: "
-            f"{gain['observed']:+.3f} as measured, about {gain['expected']:+.3f} to be "
-            "expected on fresh prompts."
+            f"{witness['judge']} chose the checkpoint and is used up for reporting."
         )
     return remarks
+
+
+# %% ../../nbs/training/14_grpo.ipynb #565dbad5
+def _lead_remarks(witness):
+    "A sentence on the best step by the witness, corrected for the picking"
+    gain, best = witness.get("gain"), witness["best_step"]
+    if not gain or gain["expected"] is None:
+        return []
+    if gain["step"] != best:
+        return [f"By the witness, no step was better than step {best}."]
+    lead = (
+        f"By the witness, step {best} is the best of {gain['among']}: "
+        f"{gain['observed']:+.3f} as measured, about {gain['expected']:+.3f} to be "
+        "expected on fresh prompts."
+    )
+    return [lead]
 
 
 # %% ../../nbs/training/14_grpo.ipynb #6c3e8d92
@@ -718,13 +761,14 @@ def _ending(trainer, plan, run):
         "chosen_by": None,
         "judge": judge_name(plan.judge),
         "judge_audit": plan.judge_line(),
+        **rewarded_by(plan.manifest()),
     }
     if plan.chosen_by:
         ending["chosen_by"] = "reward" if by_reward else plan.witness.name
     if plan.witness is not None:
         trained = len(read_log(run / "completions.jsonl"))
         seen = len(read_log(run / "eval_completions.jsonl"))
-        share = {"share": seen / (trained + 2 * seen)}
+        share = {"share": seen / (trained + 2 * seen), "used_up": not by_reward}
         ending["witness"] = plan.witness.summary() | share
     return ending
 
