@@ -212,8 +212,9 @@ _SHOWN = [
 
 @patch
 def _repr_markdown_(self: Training):
-    n = max(1, len(self.log) // 4)
     shown = self.df.reindex(columns=_SHOWN).dropna(axis="columns", how="all")
+    shown = shown.dropna(how="all")  # Steps that write no completions
+    n = max(1, len(shown) // 4)
     means = shown.head(n).mean().to_frame("first")
     means["last"] = shown.tail(n).mean()
     texts = means.map("{:.3f}".format).replace("nan", "–")
