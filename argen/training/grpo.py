@@ -426,7 +426,7 @@ class _Reporting:
     @contextmanager
     def listeners(self, run, manifest):
         "What takes each row of the log, ended at the end"
-        listeners = [LiveCurves()] if self.live else []
+        listeners = [LiveCurves(manifest.get("witness"))] if self.live else []
         if self.wandb_project is None or process_number() > 0:
             yield listeners
             return
