@@ -105,7 +105,8 @@ class Agreement:
     "Macro F1 with its interval"
 
     macro_f1: float | None  # [0, 1]; `None` where a class is never met with
-    low: float | None  # Lower end of the 95 % interval; `None` below 8 conversations
+    # Lower end of the 95 % interval; `None` below 8 conversations, or without a width
+    low: float | None
     high: float | None
     n: int  # Pairs of verdict and label
 
@@ -152,6 +153,8 @@ def _agreement(counts, prompts):
         drawn = [_macro_f1(weights @ table) for weights in blocks]
         tail = (1 - resampling.level) / 2
         low, high = np.nanquantile(np.concatenate(drawn), [tail, 1 - tail]).tolist()
+        if round(low, 3) == round(high, 3):  # They are printed so, and say nothing
+            low = high = None
     return Agreement(mean, low, high, int(total.sum()))
 
 

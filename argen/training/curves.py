@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from ..figures import figure, styled
+from .witness import plot_witness
 
 # %% ../../nbs/training/10_curves.ipynb #142a9591
 _PANELS = {  # Title → series: key in the rows, label
@@ -63,11 +64,15 @@ _SECONDS = 5  # Least time between two drawings
 
 
 class LiveCurves:
-    "A figure in the notebook that follows a run; does nothing outside a notebook"
+    "Figures in the notebook that follow a run; does nothing outside a notebook"
 
-    def __init__(self):
+    def __init__(
+        self,
+        witness: str | None = None,  # Name of the run's witness
+    ):
         self.rows = {"train": [], "eval": []}
-        self._display = None
+        self.witness = witness
+        self._displays = []
         self._drawn_at = 0.0
 
     def __call__(
@@ -75,16 +80,26 @@ class LiveCurves:
         kind: str,  # 'train' or 'eval'
         row: Mapping,  # A row of log.jsonl or eval.jsonl
     ):
-        "Take a row, and draw the figure again in its place"
+        "Take a row, and draw the figures again in their places"
         self.rows[kind].append(row)
         is_notebook = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
         if not is_notebook or time.monotonic() - self._drawn_at < _SECONDS:
             return
+        for place, fig in enumerate(self._figures()):
+            self._show(place, fig)
+        self._drawn_at = time.monotonic()
+
+    def _figures(self):
+        "The run, and what the witness saw where that is known"
+        yield plot_run(self.rows["train"], self.rows["eval"])
+        if any("eval_witness_change" in row for row in self.rows["eval"]):
+            yield plot_witness(self.rows["eval"], self.witness or "witness")
+
+    def _show(self, place, fig):
+        "Draw a figure in its place, which the first one makes"
         from IPython.display import display
 
-        fig = plot_run(self.rows["train"], self.rows["eval"])
-        if self._display:
-            self._display.update(fig)
+        if place < len(self._displays):
+            self._displays[place].update(fig)
         else:
-            self._display = display(fig, display_id=True)
-        self._drawn_at = time.monotonic()
+            self._displays.append(display(fig, display_id=True))

@@ -255,8 +255,9 @@ _SHOWN = [
 
 @patch
 def _repr_markdown_(self: Training):
-    n = max(1, len(self.log) // 4)
     shown = self.df.reindex(columns=_SHOWN).dropna(axis="columns", how="all")
+    shown = shown.dropna(how="all")  # Steps that write no completions
+    n = max(1, len(shown) // 4)
     means = shown.head(n).mean().to_frame("first")
     means["last"] = shown.tail(n).mean()
     texts = means.map("{:.3f}".format).replace("nan", "–")
@@ -472,7 +473,7 @@ class _Reporting:
     @contextmanager
     def listeners(self, run, manifest):
         "What takes each row of the log, ended at the end"
-        listeners = [LiveCurves()] if self.live else []
+        listeners = [LiveCurves(manifest.get("witness"))] if self.live else []
         if self.wandb_project is None or process_number() > 0:
             yield listeners
             return

@@ -351,6 +351,8 @@ def _hear(self: _WatchesEvaluations, logs, rows):
     if alarm:
         logs["eval_alarms"] = [*logs["eval_alarms"], alarm]
         self.control.should_training_stop |= witness.stops
+    if alarm and is_main:
+        logging.getLogger(__name__).warning(f"step {step}: {alarm}")
 
 
 # %% ../../nbs/training/12_trainer.ipynb #1e8151ed

@@ -453,6 +453,9 @@ def _draw_change(ax, rows, kind, label, x):
 
 
 # %% ../../nbs/training/05_witness.ipynb #38efa75d
+_NO_KL = "no √KL: the run has no reference model"
+
+
 @styled
 def plot_witness(
     evals: Sequence[Mapping],  # Rows of eval.jsonl
@@ -475,10 +478,14 @@ def plot_witness(
         ax.set_ylabel("change since the first evaluation")
         ax.grid(color="#e5e5e5", linewidth=0.6)
     ax.legend(frameon=False, fontsize=7)
+    without_kl = "" if "√KL" in axes else _NO_KL
+    ax.set_title(without_kl)
     last = rows[-1]
     fig.alt = (
         f"Change since the first evaluation, to step {last['step']}: reward "
         f"{last['eval_proxy_change']:+.3f}, {name} "
         f"{last.get('eval_witness_change', math.nan):+.3f}; bands are 95 % intervals."
     )
+    if without_kl:
+        fig.alt += f" There is {without_kl}."
     return fig
