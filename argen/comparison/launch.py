@@ -945,11 +945,11 @@ def compare_models(
         pipeline_delay=pipeline_delay,
         max_concurrent_models=max_concurrent_models,
     )
-    settings = GenerationSettings(**asking, engine=schedule.runs_models)
     require(
         engine == "local" or any(map(_is_local, named.values())),
         f"`engine={engine!r}`: none of the models runs here; leave it out",
     )
+    settings = GenerationSettings(**asking, engine=schedule.runs_models)
     policy = as_policy(policy)
     system_text(settings.system_prompt)
     scenarios = scorable_scenarios(scenarios, settings.limit)
