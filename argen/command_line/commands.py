@@ -79,6 +79,20 @@ def _check_results(arguments):
     _check_there(*arguments.plain_results, *getattr(arguments, "results", []), plan)
 
 
+# %% ../../nbs/command_line/01_commands.ipynb #82db6a31
+def _matched(names) -> list[str]:
+    "Result files, with what matches a pattern in its place"
+    from argen.files import user_path
+    from argen.sources import _matches
+
+    files = []
+    for name in names:
+        path = user_path(name)
+        found = [] if os.path.isdir(path) else _matches(name, path)
+        files += sorted(map(str, found)) or [name]
+    return files
+
+
 # %% ../../nbs/command_line/01_commands.ipynb #dry00502
 def _add_dry_run(parser):
     "The option that asks nothing"
@@ -1369,14 +1383,15 @@ def _compare_results(arguments):
     unused += [*_JUDGE_ONLY, *_SERVICE]
     _refuse(arguments, [*unused, "judge", "store", "dry_run"], reason)
     rescored = _given(arguments, ["rescore", "policy", *_POLICY])
+    files = _matched(arguments.results)
     comparison = compare(
-        arguments.results,
+        files,
         baseline=getattr(arguments, "baseline", 0),
         policy=_policy(arguments) if rescored else None,
         **_given(arguments, ["labels", "label_plan", "by", "plan"]),
     )
     settings = _given(arguments, vars(arguments).keys() - {"run", "command"})
-    folder = _named(arguments, "compare", arguments.results[0], settings)
+    folder = _named(arguments, "compare", files[0], settings)
     with hold(folder, "argen compare"):
         report = comparison.report(folder, **_given(arguments, ["csv"]))
     text = f"{comparison._repr_markdown_()}\n\nReport: {report}"
@@ -1645,7 +1660,7 @@ def _label_plan(arguments, progress):
     folder = given.pop("output_dir", None) or Path("runs") / stamp
     with hold(folder, "argen label plan"):
         prepared = prepare_labels(
-            arguments.results, folder, policy=_policy(arguments), **given
+            _matched(arguments.results), folder, policy=_policy(arguments), **given
         )
     return Result(prepared._repr_markdown_())
 
@@ -1906,7 +1921,7 @@ def _named_results(arguments):
     found = [*arguments.plain_results, *flagged]
     if not found:
         raise InputError("`results`: name result files, the baseline first")
-    return found
+    return _matched(found)
 
 
 def _add_output_dir(parser, files):

@@ -395,6 +395,14 @@ def ray_devices(
 _PROBE_SECONDS = 10  # In which a cluster's address must answer
 
 
+def _bad_address(address, why) -> InputError:
+    "What to do about an address at which there is no cluster"
+    return InputError(
+        f"RAY_ADDRESS={address}: {why}; start the cluster there, correct the address, "
+        "or unset it, and Ray starts on this machine"
+    )
+
+
 def check_ray_address(
     address: str,  # RAY_ADDRESS: 'host:port', 'ray://host:port', a word, or ''
 ):
@@ -406,26 +414,54 @@ def check_ray_address(
         place = (host.strip("[]"), int(port))
         socket.create_connection(place, timeout=_PROBE_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
-        raise InputError(
-            f"RAY_ADDRESS={address}: nobody answers ({error}); start the cluster "
-            "there, correct the address, or unset it, and Ray starts on this machine"
-        ) from None
+        raise _bad_address(address, f"nobody answers ({error})") from None
+
+
+# %% ../../nbs/comparison/12_launch.ipynb #baa68d9d
+_CONNECT_SECONDS = 45  # In which Ray must connect to a cluster
+_CONNECT = """
+import sys, ray
+try:
+    ray.init(sys.argv[1], logging_level="ERROR")
+except Exception as error:
+    reason = str(error) or type(error).__name__
+    sys.exit(reason.splitlines()[0])
+"""
+
+
+def check_ray_answers(
+    address: str,  # RAY_ADDRESS: 'host:port', 'ray://host:port', or a word
+):
+    "`InputError` for an address at which Ray finds no cluster"
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", _CONNECT, address],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_CONNECT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        why = f"no cluster of Ray answers within {_CONNECT_SECONDS} seconds"
+        raise _bad_address(address, why) from None
+    if tried.returncode:
+        said = tried.stderr.strip().splitlines() or ["Ray can't connect"]
+        raise _bad_address(address, said[-1])
 
 
 def _start_ray(ray, address):
     "Connect to a cluster, or start one here; `InputError` where there is none"
     check_ray_address(address)
+    if address not in ("", "local"):
+        check_ray_answers(address)
     dashboard = None if address else False
     try:
         ray.init(
             log_to_driver=False, include_dashboard=dashboard, logging_level="ERROR"
         )
-    except ConnectionError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"RAY_ADDRESS={address}: {reason}; start the cluster, correct the address, "
-            "or unset it, and Ray starts on this machine"
-        ) from None
+    except (ConnectionError, ValueError) as error:
+        raise _bad_address(address, str(error).partition("\n")[0]) from None
 
 
 # %% ../../nbs/comparison/12_launch.ipynb #2ea0752f
@@ -909,11 +945,11 @@ def compare_models(
         pipeline_delay=pipeline_delay,
         max_concurrent_models=max_concurrent_models,
     )
-    settings = GenerationSettings(**asking, engine=schedule.runs_models)
     require(
         engine == "local" or any(map(_is_local, named.values())),
         f"`engine={engine!r}`: none of the models runs here; leave it out",
     )
+    settings = GenerationSettings(**asking, engine=schedule.runs_models)
     policy = as_policy(policy)
     system_text(settings.system_prompt)
     scenarios = scorable_scenarios(scenarios, settings.limit)

@@ -188,6 +188,7 @@ def evaluate(
 ) -> Evaluation | Estimate:  # Raises `InputError` for a file, model or judge that
     # can't be used
     "Ask `model` every scenario, have the responses judged, and score them"
+    check_engine_model(engine, model)
     settings = GenerationSettings(
         system_prompt=system_prompt,
         temperature=temperature,
@@ -200,7 +201,6 @@ def evaluate(
         engine=engine,
         engine_memory=engine_memory,
     )
-    check_engine_model(engine, model)
     policy = as_policy_or_rubric(policy)
     labeled = not isinstance(policy, Rubric)
     scenarios = scorable_scenarios(scenarios, limit, labeled)

@@ -64,8 +64,8 @@ def make_chat(
 ) -> Callable:  # From conversations to responses
     "A chat model; raises `InputError` for a missing key, an unknown name or setting"
     kind = chat_kind(ModelName.parse(name).service)
-    check_engine(engine)
     check_engine_model(engine, name)
+    check_engine(engine)
     if engine == "vllm":
         kind = VllmChat
     given = {key: value for key, value in settings.items() if value is not None}

@@ -88,8 +88,8 @@ def check_engine_model(
     model: str | Callable,  # Which it shall run
 ):
     "`InputError` for an engine with a model that runs elsewhere, or by itself"
-    if engine == "local":
-        return
+    if engine == "local" or engine not in ENGINES:
+        return  # `check_engine` refuses a name that isn't known
     if not isinstance(model, str):
         raise InputError(
             f"`engine={engine!r}`: a chat model of your own runs by itself; leave it "

@@ -550,6 +550,18 @@ def _own_settings(name, batch_size, seed, talks):
     return {"max_tokens": longest, "batch_size": batch_size, "seed": seed}
 
 
+# %% ../../nbs/scenarios/04_writers.ipynb #ef02ac9b
+def _check_engine(engine, memory, writer):
+    "`InputError` for an engine that a writer can't use, or that isn't there"
+    check_engine_model(engine, writer)
+    is_templates = writer == "offline"
+    require(
+        engine != "vllm" or not is_templates,
+        f"`engine={engine!r}`: templates have none",
+    )
+    check_engine(engine, memory)
+
+
 # %% ../../nbs/scenarios/04_writers.ipynb #fd873189
 def find_writer(
     # See `writer_name`; or a function `writer(n, seed=, tiers=, scopes=, avoid=)` that
@@ -569,15 +581,13 @@ def find_writer(
     **chat,  # Further settings of the chat model
 ) -> tuple[Callable | LLMWriter, dict]:  # The writer, and what provenance says of it
     "The writer that a name stands for; `InputError` for an unknown name, a missing key"
-    check_engine(engine, engine_memory)
     if callable(model) and not hf_model:
-        check_engine_model(engine, model)
+        _check_engine(engine, engine_memory, model)
         name = getattr(model, "__name__", type(model).__name__)
         return model, {"generator": "custom", "model": name, "temperature": None}
     name = writer_name(model, hf_model)
-    check_engine_model(engine, name)
+    _check_engine(engine, engine_memory, name)
     if name == "offline":
-        require(engine == "local", f"`engine={engine!r}`: templates have none")
         from argen.offline.writer import write_scenarios
 
         about = {"generator": "offline-writer", "model": name, "temperature": None}
