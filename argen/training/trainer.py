@@ -297,6 +297,7 @@ class _HearsWitness:
         if self.witness is not None and not self.witness.steps:
             kept = read_log(self.folder / "eval_completions.jsonl")
             self.witness.recall([row for row in kept if "witness" in row])
+            self.witness.count_from(read_log(self.folder / "eval.jsonl"))
         with self._measuring_kl():
             metrics = super().evaluate(*args, **kw)
         if self.state.global_step == 0 and self.args.load_best_model_at_end:

@@ -43,6 +43,7 @@ class Witness:
         self.stops = stops
         self.steps = []  # Of the evaluations, in order
         self.judged = 0  # Responses
+        self._before = {}  # 'requests' or 'cost' → of the run before it was resumed
         self._scores = {}  # ('proxy' or 'witness', step) → mean by prompt
 
     @property
@@ -330,6 +331,39 @@ def choice(
     return best_of_many(candidates, self._scores["witness", first])
 
 
+# %% ../../nbs/training/05_witness.ipynb #f8c46970
+@patch
+def _counted(self: Witness):
+    "What the judge counted; `None` where it doesn't"
+    usage = getattr(self.judge, "usage", None)
+    counts = {"requests": "asked", "cost": "cost"}
+    return {name: getattr(usage, count, None) for name, count in counts.items()}
+
+
+@patch
+def count_from(
+    self: Witness,
+    evals: Sequence[Mapping],  # Rows of eval.jsonl; none at the beginning of a run
+):
+    "Count on from what a run's evaluations had asked for"
+    self._before = {}
+    for name, now in self._counted().items():
+        known = evals[-1].get(f"eval_witness_{name}") if evals else 0
+        self._before[name] = None if None in (known, now) else known - now
+
+
+@patch
+def spent(
+    self: Witness,
+) -> dict[str, float | None]:  # `None` where it isn't known
+    "'requests' and 'cost' of all evaluations of the run"
+    total = {}
+    for name, now in self._counted().items():
+        before = self._before.get(name, 0)
+        total[name] = None if None in (before, now) else before + now
+    return total
+
+
 # %% ../../nbs/training/05_witness.ipynb #wtn00022
 @patch
 def metrics(
@@ -345,9 +379,7 @@ def metrics(
         found[f"{kind}_change"] = change.mean
         found[f"{kind}_change_low"] = change.low
         found[f"{kind}_change_high"] = change.high
-    usage = getattr(self.judge, "usage", None)  # Of a judge that counts
-    found["witness_requests"] = getattr(usage, "asked", None)
-    found["witness_cost"] = getattr(usage, "cost", None)
+    found |= {f"witness_{name}": count for name, count in self.spent().items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -415,15 +447,13 @@ def summary(
     self: Witness,
 ) -> dict:
     "What it saw: judge, score, best_step, means by step, requests, cost, gain"
-    usage = getattr(self.judge, "usage", None)  # Of a judge that counts
     found = {
         "judge": self.name,
         "score": self.score,
         "best_step": self.best_step(),
         "means": self.means("witness"),
-        "requests": getattr(usage, "asked", None),
-        "cost": getattr(usage, "cost", None),
     }
+    found |= self.spent()
     choice = self.choice()
     if choice is not None and choice.observed is not None:
         found["gain"] = {
