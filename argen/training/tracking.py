@@ -8,6 +8,7 @@ Docs: https://argen-dev.github.io/argen/training/tracking.html.md"""
 __all__ = ["WandbRun"]
 
 # %% ../../nbs/training/09_tracking.ipynb #8ff19876
+import io
 import netrc
 import os
 from collections.abc import Mapping
@@ -16,8 +17,10 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..errors import InputError
+from ..figures import png
 from ..records import SCORES, content_hash, row_prompt
 from .checkpoints import read_log
+from .witness import plot_witness
 
 
 # %% ../../nbs/training/09_tracking.ipynb #99ef1612
@@ -59,6 +62,7 @@ class WandbRun:
 
         self.folder = Path(folder)
         config = dict(config)
+        self.witness = config.get("witness") or "witness"  # Its name
         settings = _quiet_settings()
         try:
             self.run = wandb.init(
@@ -114,6 +118,8 @@ def __call__(
             completion for completion in kept if completion["step"] == row["step"]
         ]
         values["eval/completions"] = _table(judged[:64])
+    if "eval_witness_change" in row:
+        values["eval/witness_changes"] = _witness_image(self)
     if not self.run.offline:
         for alarm in row.get("eval_alarms", []):
             self.run.alert("argen watch", alarm)
@@ -132,3 +138,13 @@ def _table(completions):
         row = {**completion, "prompt": row_prompt(completion)}
         rows.append([row.get(column) for column in _COLUMNS])
     return wandb.Table(columns=_COLUMNS, data=rows)
+
+
+def _witness_image(tracker):
+    "The changes of reward and witness in the evaluations so far"
+    import wandb
+    from PIL import Image
+
+    evals = read_log(tracker.folder / "eval.jsonl")
+    fig = plot_witness(evals, tracker.witness)
+    return wandb.Image(Image.open(io.BytesIO(png(fig))), caption=fig.alt)
