@@ -554,11 +554,8 @@ def _own_settings(name, batch_size, seed, talks):
 def _check_engine(engine, memory, writer):
     "`InputError` for an engine that a writer can't use, or that isn't there"
     check_engine_model(engine, writer)
-    is_templates = writer == "offline"
-    require(
-        engine != "vllm" or not is_templates,
-        f"`engine={engine!r}`: templates have none",
-    )
+    if writer == "offline":
+        require(engine != "vllm", f"`engine={engine!r}`: templates have none")
     check_engine(engine, memory)
 
 
