@@ -11,8 +11,8 @@ import lazy_loader
 # OpenMP's threads wait a moment for each other, and then sleep. By default they spin
 # on, for nothing where something else uses the cores (measured in
 # nbs/benchmarks/local_generation.ipynb). Read when PyTorch is loaded; a policy that is
-# set already stays.
-if "OMP_WAIT_POLICY" not in os.environ:
+# set already stays, and ARGEN_TUNING=off leaves it to PyTorch.
+if os.environ.get("ARGEN_TUNING") != "off" and "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 

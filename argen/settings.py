@@ -415,3 +415,9 @@ def cache_dir(
             "set ARGEN_CACHE to a folder that you can write to"
         ) from None
     return path
+
+
+# %% ../nbs/core/01_settings.ipynb #d3f356b0
+def is_tuned() -> bool:
+    "May argen set what makes this machine faster? Not with `ARGEN_TUNING=off`"
+    return os.environ.get("ARGEN_TUNING") != "off"

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..models.engines import check_engine, vllm_version
 from ..runs import versions
-from ..settings import cache_dir
+from ..settings import cache_dir, is_tuned
 from ..tables import escape_markdown, markdown_table
 
 
@@ -81,6 +81,7 @@ def _torch() -> list[Finding]:
     return [
         Finding("torch", torch.__version__),
         _threads(torch.get_num_threads(), os.environ),
+        _tuning(),
         _gpu(torch),
     ]
 
@@ -107,6 +108,17 @@ def _threads(
     elif threads > 1 and waiting == "not set":
         advice = "beside other load, set OMP_WAIT_POLICY=PASSIVE"
     return Finding("threads", found, advice)
+
+
+def _tuning() -> Finding:
+    "What argen sets on this machine"
+    if not is_tuned():
+        return Finding("tuning", "off (ARGEN_TUNING=off)")
+    found = (
+        "OpenMP's threads wait briefly, training on a CPU keeps freed memory, the "
+        "offline judge uses bfloat16 where it is faster; ARGEN_TUNING=off for none"
+    )
+    return Finding("tuning", found)
 
 
 # %% ../../nbs/command_line/05_doctor.ipynb #ad50f5df

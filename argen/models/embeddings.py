@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from threading import Lock
 
 from ..errors import InputError
-from ..settings import cache_dir
+from ..settings import cache_dir, is_tuned
 from ..tables import whole_characters
 
 # %% ../../nbs/models/15_embeddings.ipynb #ce312f0d
@@ -255,6 +255,8 @@ _FASTER = 1.3  # Times as fast as float32, at least
 @lru_cache(1)
 def _is_bfloat16_faster():
     "Does this processor make vectors faster in bfloat16? Measured once a process"
+    if not is_tuned():
+        return False
     texts = [
         f"I have had a headache and a cough for {n} days now" for n in range(_TRIED)
     ]

@@ -69,7 +69,7 @@ from ..rubrics.criteria import Rubric, as_policy_or_rubric
 from ..rubrics.grading import make_grader
 from ..rubrics.meta import grader_line
 from ..runs import hold, n_processes, open_run, process_number
-from ..settings import DEFAULT_MODEL_ID
+from ..settings import DEFAULT_MODEL_ID, is_tuned
 from ..tables import markdown_table
 
 # %% ../../nbs/training/14_grpo.ipynb #aa198d78
@@ -643,7 +643,7 @@ _MALLOC_OPTIONS = {
 
 def _keep_freed_memory():
     "Let glibc keep what is freed; does nothing with another C library"
-    if os.name != "posix":
+    if os.name != "posix" or not is_tuned():
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
