@@ -12,6 +12,7 @@ the sidebar, but fails where they are out of date.
 
 import argparse
 import ast
+import gc
 import importlib
 import inspect
 import json
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -191,16 +193,27 @@ class Targets(HTMLParser):
         self.links += [values[key] for key in ("href", "src") if values.get(key)]
 
 
+@cache
+def linked_file(folder, target):
+    "The file that a link on a page in `folder` leads to; it may not exist"
+    to = (folder / unquote(target)).resolve()
+    return to / "index.html" if to.is_dir() else to
+
+
+@cache
+def exists(path):
+    "Is there such a file? The sidebar asks for the same ones on each page"
+    return path.exists()
+
+
 def link_problem(link, path, found):
     "What is wrong with one link of the page at `path`, or `None`"
     if ABSOLUTE.match(link):
         return None
     target, _, anchor = link.partition("#")
     target = target.partition("?")[0]
-    to = (path.parent / unquote(target)).resolve() if target else path
-    if to.is_dir():
-        to = to / "index.html"
-    if not to.exists():
+    to = linked_file(path.parent, target) if target else path
+    if not exists(to):
         return f"{link} leads to no file"
     if anchor and to in found and unquote(anchor) not in found[to].ids:
         return f"{link} leads to no such place on the page"
@@ -590,8 +603,11 @@ def build(check):
     print(f"staging {len(pages())} notebooks", flush=True)
     os.chdir(ROOT)
     try:
-        # A relative path: nbdev skips folders whose name starts with a dot
-        cache = proc_nbs("nbs", force=is_older(ROOT / "_proc"))
+        # A relative path: nbdev skips folders whose name starts with a dot. In this
+        # process: another would load torch and its like once more
+        cache = proc_nbs("nbs", n_workers=0, force=is_older(ROOT / "_proc"))
+        # The shell of each notebook collects garbage at the end: over a minute together
+        gc.freeze()
     except Exception as error:  # noqa: BLE001  Any cell of any notebook may fail
         problems.warnings.append(f"a notebook failed while it was staged: {error}")
         return problems

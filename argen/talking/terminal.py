@@ -67,17 +67,18 @@ def _greet(talk, console):
 # %% ../../nbs/talking/01_terminal.ipynb #c5cc1d6f
 def converse(
     talk: Talk,
-    # Asks for a line; `EOFError` at the end
-    read: Callable[[str], str] = input,
+    # Asks for a line, `EOFError` at the end; by default `input`
+    read: Callable[[str], str] | None = None,
     console=None,  # Of rich; by default the terminal's
 ):
     "Talk until the person ends it"
     from rich.console import Console
 
+    ask = read or input
     console = console or Console()
     _greet(talk, console)
     try:
-        while _line(talk, read("you> ").strip(), console):
+        while _line(talk, ask("you> ").strip(), console):
             pass
     except (EOFError, KeyboardInterrupt):
         console.print()
