@@ -216,14 +216,21 @@ def _strata(first, second, known, joined):
     return pd.Series(strata, prompts, dtype=object)
 
 
+def _n_beyond(plan, strata) -> int:
+    "Scenarios compared here that the plan couldn't draw"
+    if plan.pool:
+        return int((~strata.index.isin(plan.pool)).sum())
+    counts = strata.value_counts()  # A plan of version 0.1 knows no more than these
+    return sum(max(0, n - plan.population.get(k, 0)) for k, n in counts.items())
+
+
 def _why_not_drawn(plan, labels, strata) -> str | None:
     "Why labels don't stand for these scenarios, or `None` where they do"
     if plan is None:
         return "no plan was given, so that nobody knows how they were chosen"
     if not labels.drawn.any():
         return "none of them was made for this plan and its guideline"
-    counts = strata.value_counts()
-    beyond = sum(max(0, n - plan.population.get(k, 0)) for k, n in counts.items())
+    beyond = _n_beyond(plan, strata)
     if beyond > sum(plan.excluded.values()):
         return (
             f"the plan was drawn from {sum(plan.population.values())} scenarios, and "
@@ -517,6 +524,9 @@ def _found_by_result(labeling, results, judged, baselines):
         if reason:
             reasons.append(reason)
             continue
+        if labeling.plan.pool:
+            # What couldn't be drawn (then without a response) isn't stood for
+            strata = strata[strata.index.isin(labeling.plan.pool)]
         gaps = judged[name].means - judged[baseline].means
         found = labeling.estimates(result, base, gaps, strata)
         if not found:

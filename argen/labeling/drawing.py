@@ -11,6 +11,7 @@ __all__ = []
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from argen.labeling.plans import (
@@ -392,6 +393,7 @@ def draw_plan(
         questions=rubric_questions(principles) if is_single else preference_question(),
         excluded=pool.excluded,
         joined=pool.joined,
+        pool=sorted(chain.from_iterable(pool.by_stratum.values())),
     )
 
 

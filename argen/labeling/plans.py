@@ -144,6 +144,7 @@ class Plan:
     questions: Mapping[str, str] = field(default_factory=rubric_questions)  # By field
     excluded: Mapping[str, int] = field(default_factory=dict)  # Reason → scenarios
     joined: Mapping[str, str] = field(default_factory=dict)  # Tier → its stratum
+    pool: Sequence[str] = ()  # Hashes of the prompts that could be drawn
     created: str = field(default_factory=now)  # UTC
 
     @cached_property
@@ -175,6 +176,7 @@ class Plan:
 def row(self: Plan) -> dict:
     "As JSON"
     joined = {"joined": dict(self.joined)} if self.joined else {}
+    pool = {"pool": list(self.pool)} if self.pool else {}
     return {
         "argen_plan": 1,
         "created": self.created,
@@ -187,6 +189,7 @@ def row(self: Plan) -> dict:
         "population": dict(self.population),
         "excluded": dict(self.excluded),
         **joined,
+        **pool,
         "models": list(self.models),
         "items": [item.row() for item in self.items],
     }
@@ -307,6 +310,7 @@ def read_plan(
             questions=dict(data["questions"]),
             excluded=dict(data.get("excluded", {})),
             joined=dict(data.get("joined", {})),
+            pool=list(data.get("pool", [])),
             created=data["created"],
         )
     except (KeyError, TypeError, AttributeError) as error:
