@@ -12,6 +12,7 @@ from argen.comparison.caveats import (
     _doubts,
     _length_sentence,
     _length_undoes,
+    baseline_roles,
 )
 
 from ..policy import PUBLISHED
@@ -201,7 +202,8 @@ def headline(
     others = [r for r in others if r.estimates["combined"].mean is not None]
     if not others:
         base = escape_markdown(comparison.baseline)
-        return f"Only {base} has scores; there is nothing to compare it with."
+        text = f"Only {base} has scores; there is nothing to compare it with."
+        return f"{text} {baseline_roles(comparison[comparison.baseline])}".strip()
     best = others[0]
     if best.differences["combined"].mean is None:
         name, base = escape_markdown(best.name), escape_markdown(best.baseline)
@@ -215,6 +217,7 @@ def headline(
         f"{'; '.join(changes)}.",
         _main_part(comparison, best),
         *_headline_doubts(best),
+        baseline_roles(comparison[best.baseline]),
         _picked(comparison, best, n_rivals),
     ]
     return " ".join(filter(None, sentences))

@@ -25,6 +25,7 @@ from ..statistics.robustness import Bounds
 from ..statistics.scores import _mean, is_missing, scenario_scores
 from ..tables import escape_markdown, markdown_table
 from ..training.configuration import roles_line
+from .caveats import baseline_roles
 from .frames import Rows
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
@@ -303,7 +304,8 @@ def headline(self: RubricComparison) -> str:  # Markdown
     )
     if not difference.excludes_zero:
         text += " The interval includes zero, or is missing: no difference is shown."
-    return f"{text} {roles_line(best.config, best.judge)}".strip()
+    text += f" {roles_line(best.config, best.judge)}"
+    return f"{text.strip()} {baseline_roles(self[best.baseline])}".strip()
 
 
 # %% ../../nbs/comparison/15_rubrics.ipynb #895abe04

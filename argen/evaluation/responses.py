@@ -352,11 +352,17 @@ def _generation_config(chat, scenarios, settings) -> dict:
 
 
 # %% ../../nbs/evaluation/00_responses.ipynb #rsp00002
+EXPORT_NOTE = "argen_export.json"  # In an export: what it was made from
+
+
 def training_roles(
     name: str,  # A model's name: a run's folder, its `model`, or anything else
 ) -> dict:  # trained_on, training_judge, chosen_…; empty for what no run made
     "Which judge trained a model, and which one chose its checkpoint"
     folder = Path(name).expanduser()
+    exported = _read_object(folder / EXPORT_NOTE)
+    if exported:
+        return exported.get("roles", {})
     run = folder.parent if is_of_run(folder) else folder
     try:
         manifest = json.loads((run / "manifest.json").read_text())
@@ -367,12 +373,17 @@ def training_roles(
     return roles | _choice(run, folder) if is_training else {}
 
 
+def _read_object(path):
+    "The JSON object in a file; empty where there is none"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
 def _choice(run, folder):
     "Who chose a model, which step it is, and the corrected gain of that choice"
-    try:
-        ending = json.loads((run / "ending.json").read_text())
-    except (OSError, ValueError):
-        return {}  # Not finished yet
+    ending = _read_object(run / "ending.json")  # Empty if it isn't finished yet
     step = ending.get("best_step")
     is_chosen = folder.name in (run.name, "model", f"checkpoint-{step}")
     if not is_chosen or ending.get("chosen_by") is None:

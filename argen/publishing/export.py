@@ -18,7 +18,7 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..errors import InputError, require
-from ..evaluation.responses import weights_hash
+from ..evaluation.responses import EXPORT_NOTE, training_roles, weights_hash
 from ..files import output_folder, user_path, write_error, write_json, write_text
 from ..models.keys import redact
 from ..models.local import load_model
@@ -76,9 +76,6 @@ def _save_adapter(training, folder):
 
 
 # %% ../../nbs/publishing/01_export.ipynb #1fb29ebc
-_NOTE = "argen_export.json"
-
-
 @dataclass
 class Exported:
     "A model that left its run"
@@ -118,6 +115,7 @@ def _note(training, card, what):
         "weights": weights_hash(str(training.run)),
         "system_prompt": training.settings["system_prompt"],
         "card": content_hash([card.text, card.results]),
+        "roles": training_roles(str(training.run)),
     }
 
 
@@ -126,11 +124,12 @@ def _is_there(folder, note):
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
     try:
-        found = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+        found = json.loads((folder / EXPORT_NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
+    known = {"roles": note["roles"]}  # An export of an older version doesn't say it
     require(
-        found == note,
+        found is not None and known | found == note,
         f"{folder}: holds something else; choose another `output_dir`, or delete it",
     )
     return True
@@ -171,7 +170,7 @@ def _write_files(training, card, note, part):
     write_text(part / "README.md", f"{card.text.rstrip()}\n")
     if card.results:
         _write_results(part / ".eval_results" / "argen.yaml", card.results)
-    write_json(part / _NOTE, note)
+    write_json(part / EXPORT_NOTE, note)
 
 
 def _write_results(path, results):

@@ -23,6 +23,7 @@ from ..records import prompt_hash, row_prompt
 from ..settings import SYSTEM_PROMPTS
 from ..tables import escape_markdown, markdown_table
 from ..training.checkpoints import read_log
+from ..training.configuration import roles_sentence
 from ..training.grpo import Training, read_finished
 
 
@@ -324,12 +325,14 @@ def _entries_of(evaluation, dataset):
 
 
 def _notes(evaluation, name):
-    "Interval, judge, policy and missing counts of a score"
+    "Interval, judge, policy, who trained, and missing counts of a score"
     intervals = evaluation.summary.get("intervals") or {}
     found = intervals.get(f"average_{name}_score") or {}
     low, high = found.get("low"), found.get("high")
     notes = [] if None in (low, high) else [f"95 % interval {low:.3f} to {high:.3f}"]
     notes.append(f"judge {evaluation.judge}, policy {evaluation.config.get('policy')}")
+    roles = roles_sentence(evaluation.config, evaluation.judge)
+    notes += [roles] if roles else []
     counts = evaluation.summary | found  # Old files count combined scores only
     scored, missing = counts.get("n_scored", "?"), counts.get("n_missing", "?")
     notes.append(f"{scored} responses scored, {missing} missing")
