@@ -663,6 +663,7 @@ def _fit(plan, run, trainer, checkpoint):
             check_rewarded(run, n_steps)
         if missing.reason:
             raise TrainingStopped(missing.reason)
+        trainer.recall_witness()
         _save_model(trainer, plan, run)
     except Exception as error:
         if not is_disk_full(error):

@@ -294,10 +294,7 @@ class _HearsWitness:
 
     def evaluate(self, *args, **kw):
         "Evaluate; the untrained model may be the best one"
-        if self.witness is not None and not self.witness.steps:
-            kept = read_log(self.folder / "eval_completions.jsonl")
-            self.witness.recall([row for row in kept if "witness" in row])
-            self.witness.count_from(read_log(self.folder / "eval.jsonl"))
+        self.recall_witness()
         with self._measuring_kl():
             metrics = super().evaluate(*args, **kw)
         if self.state.global_step == 0 and self.args.load_best_model_at_end:
@@ -324,6 +321,17 @@ class _HearsWitness:
         state.best_global_step = 0
         state.best_model_checkpoint = os.path.join(self.args.output_dir, "checkpoint-0")
         self._save_checkpoint(self.model, None)
+
+
+# %% ../../nbs/training/12_trainer.ipynb #7cf95f3e
+@patch
+def recall_witness(self: _HearsWitness):
+    "Take in what the witness said and asked for earlier in the run, once"
+    if self.witness is None or self.witness.steps:
+        return
+    kept = read_log(self.folder / "eval_completions.jsonl")
+    self.witness.recall([row for row in kept if "witness" in row])
+    self.witness.count_from(read_log(self.folder / "eval.jsonl"))
 
 
 # %% ../../nbs/training/12_trainer.ipynb #wtr00003
