@@ -213,9 +213,11 @@ def _witness_remarks(training):
     )
     has_chosen = ending.get("chosen_by") == witness["judge"]
     role = "chosen and witnessed" if has_chosen else "witnessed"
+    missing = sum(row.get("eval_witness_missing", 0) for row in training.evals)
     told = (
         f"Trained on {trained_on}, {role} by {witness['judge']} "
-        f"({witness['score']}; {witness['share']:.0%} of all verdicts): {shown}."
+        f"({witness['score']}; {witness['share']:.0%} of all verdicts, "
+        f"{missing} missing): {shown or 'too few verdicts for a mean'}."
     )
     remarks = [told, *_lead_remarks(witness)]
     if has_chosen:
@@ -765,13 +767,15 @@ def _ending(trainer, plan, run):
         "judge_audit": plan.judge_line(),
         **rewarded_by(plan.manifest()),
     }
-    if plan.chosen_by:
+    has_chosen = plan.chosen_by is not None and state.best_global_step is not None
+    if has_chosen:
         ending["chosen_by"] = "reward" if by_reward else plan.witness.name
     if plan.witness is not None:
         trained = len(read_log(run / "completions.jsonl"))
         seen = len(read_log(run / "eval_completions.jsonl"))
-        share = {"share": seen / (trained + 2 * seen), "used_up": not by_reward}
-        ending["witness"] = plan.witness.summary() | share
+        used = {"share": seen / (trained + 2 * seen)}
+        used["used_up"] = has_chosen and not by_reward
+        ending["witness"] = plan.witness.summary() | used
     return ending
 
 

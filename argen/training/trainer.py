@@ -298,8 +298,15 @@ class _HearsWitness:
         with self._measuring_kl():
             metrics = super().evaluate(*args, **kw)
         if self.state.global_step == 0 and self.args.load_best_model_at_end:
-            self._keep_untrained(metrics[self.args.metric_for_best_model])
+            self._keep_untrained(metrics.get(self.args.metric_for_best_model))
         return metrics
+
+    def _determine_best_metric(self, metrics, trial):
+        "Is this the best model so far? Not where the witness had too few verdicts"
+        by_witness = self.args.metric_for_best_model == "eval_witness"
+        if by_witness and "eval_witness" not in metrics:
+            return False
+        return super()._determine_best_metric(metrics=metrics, trial=trial)
 
     @contextmanager
     def _measuring_kl(self):
@@ -315,7 +322,9 @@ class _HearsWitness:
             self.beta = beta
 
     def _keep_untrained(self, value):
-        "Save the untrained model, as the best one so far"
+        "Save the untrained model, as the best one so far, where it has a score"
+        if value is None:
+            return
         state = self.state
         state.best_metric = value
         state.best_global_step = 0
@@ -349,7 +358,7 @@ def _hear(self: _WatchesEvaluations, logs, rows):
     found = witness.metrics(step)
     if is_main:
         append_jsonl(self.folder / "eval_completions.jsonl", judged)
-    if "witness" not in found:
+    if all(row["witness"] is None for row in judged):
         raise TrainingStopped(
             f"step {step}: the witness {witness.name} gave no score; see "
             "`witness_verdict` in eval_completions.jsonl, repair it, and start the "
