@@ -70,7 +70,7 @@ from ..rubrics.grading import make_grader
 from ..rubrics.meta import grader_line
 from ..runs import hold, n_processes, open_run, process_number
 from ..settings import DEFAULT_MODEL_ID, is_tuned
-from ..tables import markdown_table
+from ..tables import escape_markdown, markdown_table
 
 # %% ../../nbs/training/14_grpo.ipynb #aa198d78
 from .callbacks import beta_callback, run_callback
@@ -191,11 +191,11 @@ def _trained_by(training):
 
 
 def _alone_remarks(training):
-    "That the judge that trains also reports, where it judges held-out responses"
+    "What trained, and that this judge also reports where it judges held-out responses"
     roles = _trained_by(training)
     judge = roles.get("training_judge")
     if not judge or not training.evals:
-        return []
+        return [f"Trained on {escape_markdown(roles['trained_on'])}."]
     same = {"trained_on": roles["trained_on"], "training_judge": judge}
     return [roles_line(same, judge)]
 

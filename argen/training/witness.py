@@ -408,7 +408,8 @@ def training_witness(
     if witness is None:
         found = None
         by_rubric = isinstance(mix.policy, Rubric)  # The offline judge knows none
-        if has_held_out and judge is not offline_judge and not by_rubric:
+        trains = judge is offline_judge and mix.policy_weight
+        if has_held_out and not trains and not by_rubric:
             found = Witness(offline_judge, mix.policy, chooses=False, stops=stops)
     else:
         found = Witness(_second_judge(witness, make), mix.policy, stops=stops)
