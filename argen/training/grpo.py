@@ -200,6 +200,18 @@ def _alone_remarks(training):
     return [roles_line(same, judge)]
 
 
+# %% ../../nbs/training/14_grpo.ipynb #4c58f14c
+def _spent_by(witness, n_missing):
+    "What a witness judged and asked for, in brackets"
+    share = f"{witness['share']:.0%} of all verdicts, {n_missing} missing"
+    parts = [witness["score"], share]
+    if witness.get("requests") is not None:
+        parts.append(f"{witness['requests']} requests")
+    if witness.get("cost") is not None:
+        parts.append(f"cost {witness['cost']:.4f}")
+    return f"({'; '.join(parts)})"
+
+
 # %% ../../nbs/training/14_grpo.ipynb #ae035b51
 def _witness_remarks(training):
     "Sentences on the witness"
@@ -216,8 +228,7 @@ def _witness_remarks(training):
     missing = sum(row.get("eval_witness_missing", 0) for row in training.evals)
     told = (
         f"Trained on {trained_on}, {role} by {witness['judge']} "
-        f"({witness['score']}; {witness['share']:.0%} of all verdicts, "
-        f"{missing} missing): {shown or 'too few verdicts for a mean'}."
+        f"{_spent_by(witness, missing)}: {shown or 'too few verdicts for a mean'}."
     )
     remarks = [told, *_lead_remarks(witness)]
     if has_chosen:
