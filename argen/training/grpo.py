@@ -56,6 +56,7 @@ from argen.training.missing import (
 # %% ../../nbs/training/14_grpo.ipynb #4ff5d3f2
 from ..auditing.cards import judge_line
 from ..errors import InputError
+from ..figures import png
 from ..files import is_disk_full, output_folder, write_json
 from ..judge.contract import judge_name
 from ..judge.estimates import judge_that_only_reads
@@ -89,7 +90,8 @@ class Training:
     "A finished training run"
 
     model: str  # Folder of the trained model: a name that every stage takes
-    run: Path  # Its folder: manifest.json, log.jsonl, completions.jsonl, model/
+    # Its folder: manifest.json, log.jsonl, completions.jsonl, model/, witness.png, …
+    run: Path
     settings: dict  # All settings
     # Rows of log.jsonl: step, reward, `argen/…` metrics
     log: list = field(repr=False, default_factory=list)
@@ -201,6 +203,9 @@ def _alone_remarks(training):
 
 
 # %% ../../nbs/training/14_grpo.ipynb #4c58f14c
+_WITNESS_FIGURE = "witness.png"  # In the run's folder
+
+
 def _spent_by(witness, n_missing):
     "What a witness judged and asked for, in brackets"
     share = f"{witness['share']:.0%} of all verdicts, {n_missing} missing"
@@ -235,6 +240,8 @@ def _witness_remarks(training):
         remarks.append(
             f"{witness['judge']} chose the checkpoint and is used up for reporting."
         )
+    if (training.run / _WITNESS_FIGURE).exists():
+        remarks.append(f"What it saw is drawn in the run's `{_WITNESS_FIGURE}`.")
     return remarks
 
 
@@ -757,9 +764,20 @@ def _save_model(trainer, plan, run):
         if adapter.exists():
             config = json.loads(adapter.read_text())
             write_json(adapter, config | {"base_model_name_or_path": plan.model})
+        _draw_witness(plan, run)
         write_json(run / "ending.json", _ending(trainer, plan, run))
         os.replace(part, run / "model")
     trainer.accelerator.wait_for_everyone()
+
+
+# %% ../../nbs/training/14_grpo.ipynb #b0f42ac8
+def _draw_witness(plan, run):
+    "Draw the changes of reward and witness, where there was one, as witness.png"
+    evals = read_log(run / "eval.jsonl")
+    has_changes = any("eval_witness_change" in row for row in evals)
+    if plan.witness is not None and has_changes:
+        fig = plot_witness(evals, plan.witness.name)
+        (run / _WITNESS_FIGURE).write_bytes(png(fig))
 
 
 # %% ../../nbs/training/14_grpo.ipynb #wgr00006

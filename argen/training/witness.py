@@ -523,7 +523,7 @@ def plot_witness(
     last = rows[-1]
     fig.alt = (
         f"Change since the first evaluation, to step {last['step']}: reward "
-        f"{last['eval_proxy_change']:+.3f}, {name} "
+        f"{last.get('eval_proxy_change', math.nan):+.3f}, {name} "
         f"{last.get('eval_witness_change', math.nan):+.3f}; bands are 95 % intervals."
     )
     if without_kl:
