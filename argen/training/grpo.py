@@ -37,6 +37,7 @@ from argen.training.checkpoints import (
 )
 from argen.training.configuration import (
     GrpoSettings,
+    expected_gain,
     grpo_settings,
     rewarded_by,
     roles_line,
@@ -255,8 +256,7 @@ def _lead_remarks(witness):
         return [f"By the witness, no step was better than step {best}."]
     lead = (
         f"By the witness, step {best} is the best of {gain['among']}: "
-        f"{gain['observed']:+.3f} as measured, about {gain['expected']:+.3f} to be "
-        "expected on fresh prompts."
+        f"{gain['observed']:+.3f} as measured, {expected_gain(gain)}."
     )
     return [lead]
 
