@@ -447,11 +447,28 @@ class _SaysWhatBegins:
 class _TrainsNoStepMore:
     "A part of the trainer: a run resumed at its last step is at its end"
 
+    missing = None  # A callback that stops for missing verdicts
+
     def _run_epoch(self, *args, **kw):
-        if self.state.global_step >= self.state.max_steps:
+        is_resumed = kw["resume_from_checkpoint"] is not None
+        had_stopped = is_resumed and _had_stopped(self.state)
+        if self.state.global_step >= self.state.max_steps or had_stopped:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kw)
+
+    def _save_checkpoint(self, *args, **kw):
+        stops = self.control.should_training_stop
+        if self.missing is not None and self.missing.reason:
+            self.control.should_training_stop = False
+        super()._save_checkpoint(*args, **kw)
+        self.control.should_training_stop = stops
+
+
+def _had_stopped(state):
+    "Was a training told to stop when its last checkpoint was saved?"
+    control = state.stateful_callbacks.get("TrainerControl", {})
+    return control.get("args", {}).get("should_training_stop", False)
 
 
 # %% ../../nbs/training/12_trainer.ipynb #812aca6f
