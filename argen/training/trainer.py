@@ -321,16 +321,6 @@ class _HearsWitness:
         finally:
             self.beta = beta
 
-    def _keep_untrained(self, value):
-        "Save the untrained model, as the best one so far, where it has a score"
-        if value is None:
-            return
-        state = self.state
-        state.best_metric = value
-        state.best_global_step = 0
-        state.best_model_checkpoint = os.path.join(self.args.output_dir, "checkpoint-0")
-        self._save_checkpoint(self.model, None)
-
 
 # %% ../../nbs/training/12_trainer.ipynb #7cf95f3e
 @patch
@@ -341,6 +331,18 @@ def recall_witness(self: _HearsWitness):
     kept = read_log(self.folder / "eval_completions.jsonl")
     self.witness.recall([row for row in kept if "witness" in row])
     self.witness.count_from(read_log(self.folder / "eval.jsonl"))
+
+
+@patch
+def _keep_untrained(self: _HearsWitness, value):
+    "Save the untrained model, as the best one so far, where it has a score"
+    if value is None:
+        return
+    state = self.state
+    state.best_metric = value
+    state.best_global_step = 0
+    state.best_model_checkpoint = os.path.join(self.args.output_dir, "checkpoint-0")
+    self._save_checkpoint(self.model, None)
 
 
 # %% ../../nbs/training/12_trainer.ipynb #wtr00003
