@@ -141,8 +141,20 @@ def _corrected(gain):
         return ""
     return (
         f" (among {gain['among']} steps: {gain['observed']:+.3f} as measured then, "
-        f"about {gain['expected']:+.3f} to be expected on fresh prompts)"
+        f"{expected_gain(gain)})"
     )
+
+
+def expected_gain(
+    gain: Mapping,  # expected, low, high: of a choice, as the witness summed it up
+) -> str:
+    "What to expect of a chosen step, with the interval that allows for the choice"
+    said = f"about {gain['expected']:+.3f} to be expected on fresh prompts"
+    said += " (a cautious estimate)"
+    if gain.get("low") is None or gain.get("high") is None:
+        return said
+    ends = f"{gain['low']:+.3f} to {gain['high']:+.3f}"
+    return f"{said}, 95 % interval that allows for the choice {ends}"
 
 
 def roles_line(

@@ -37,6 +37,7 @@ from argen.training.checkpoints import (
 )
 from argen.training.configuration import (
     GrpoSettings,
+    expected_gain,
     grpo_settings,
     rewarded_by,
     roles_line,
@@ -56,6 +57,7 @@ from argen.training.missing import (
 # %% ../../nbs/training/14_grpo.ipynb #4ff5d3f2
 from ..auditing.cards import judge_line
 from ..errors import InputError
+from ..figures import png
 from ..files import is_disk_full, output_folder, write_json
 from ..judge.contract import judge_name
 from ..judge.estimates import judge_that_only_reads
@@ -70,7 +72,7 @@ from ..rubrics.grading import make_grader
 from ..rubrics.meta import grader_line
 from ..runs import hold, n_processes, open_run, process_number
 from ..settings import DEFAULT_MODEL_ID, is_tuned
-from ..tables import markdown_table
+from ..tables import escape_markdown, markdown_table
 
 # %% ../../nbs/training/14_grpo.ipynb #aa198d78
 from .callbacks import beta_callback, run_callback
@@ -89,7 +91,8 @@ class Training:
     "A finished training run"
 
     model: str  # Folder of the trained model: a name that every stage takes
-    run: Path  # Its folder: manifest.json, log.jsonl, completions.jsonl, model/
+    # Its folder: manifest.json, log.jsonl, completions.jsonl, model/, witness.png, …
+    run: Path
     settings: dict  # All settings
     # Rows of log.jsonl: step, reward, `argen/…` metrics
     log: list = field(repr=False, default_factory=list)
@@ -191,13 +194,28 @@ def _trained_by(training):
 
 
 def _alone_remarks(training):
-    "That the judge that trains also reports, where it judges held-out responses"
+    "What trained, and that this judge also reports where it judges held-out responses"
     roles = _trained_by(training)
     judge = roles.get("training_judge")
     if not judge or not training.evals:
-        return []
+        return [f"Trained on {escape_markdown(roles['trained_on'])}."]
     same = {"trained_on": roles["trained_on"], "training_judge": judge}
     return [roles_line(same, judge)]
+
+
+# %% ../../nbs/training/14_grpo.ipynb #4c58f14c
+_WITNESS_FIGURE = "witness.png"  # In the run's folder
+
+
+def _spent_by(witness, n_missing):
+    "What a witness judged and asked for, in brackets"
+    share = f"{witness['share']:.0%} of all verdicts, {n_missing} missing"
+    parts = [witness["score"], share]
+    if witness.get("requests") is not None:
+        parts.append(f"{witness['requests']} requests")
+    if witness.get("cost") is not None:
+        parts.append(f"cost {witness['cost']:.4f}")
+    return f"({'; '.join(parts)})"
 
 
 # %% ../../nbs/training/14_grpo.ipynb #ae035b51
@@ -213,15 +231,18 @@ def _witness_remarks(training):
     )
     has_chosen = ending.get("chosen_by") == witness["judge"]
     role = "chosen and witnessed" if has_chosen else "witnessed"
+    missing = sum(row.get("eval_witness_missing", 0) for row in training.evals)
     told = (
         f"Trained on {trained_on}, {role} by {witness['judge']} "
-        f"({witness['score']}; {witness['share']:.0%} of all verdicts): {shown}."
+        f"{_spent_by(witness, missing)}: {shown or 'too few verdicts for a mean'}."
     )
     remarks = [told, *_lead_remarks(witness)]
     if has_chosen:
         remarks.append(
             f"{witness['judge']} chose the checkpoint and is used up for reporting."
         )
+    if (training.run / _WITNESS_FIGURE).exists():
+        remarks.append(f"What it saw is drawn in the run's `{_WITNESS_FIGURE}`.")
     return remarks
 
 
@@ -235,8 +256,7 @@ def _lead_remarks(witness):
         return [f"By the witness, no step was better than step {best}."]
     lead = (
         f"By the witness, step {best} is the best of {gain['among']}: "
-        f"{gain['observed']:+.3f} as measured, about {gain['expected']:+.3f} to be "
-        "expected on fresh prompts."
+        f"{gain['observed']:+.3f} as measured, {expected_gain(gain)}."
     )
     return [lead]
 
@@ -663,6 +683,7 @@ def _fit(plan, run, trainer, checkpoint):
             check_rewarded(run, n_steps)
         if missing.reason:
             raise TrainingStopped(missing.reason)
+        trainer.recall_witness()
         _save_model(trainer, plan, run)
     except Exception as error:
         if not is_disk_full(error):
@@ -743,9 +764,20 @@ def _save_model(trainer, plan, run):
         if adapter.exists():
             config = json.loads(adapter.read_text())
             write_json(adapter, config | {"base_model_name_or_path": plan.model})
+        _draw_witness(plan, run)
         write_json(run / "ending.json", _ending(trainer, plan, run))
         os.replace(part, run / "model")
     trainer.accelerator.wait_for_everyone()
+
+
+# %% ../../nbs/training/14_grpo.ipynb #b0f42ac8
+def _draw_witness(plan, run):
+    "Draw the changes of reward and witness, where there was one, as witness.png"
+    evals = read_log(run / "eval.jsonl")
+    has_changes = any("eval_witness_change" in row for row in evals)
+    if plan.witness is not None and has_changes:
+        fig = plot_witness(evals, plan.witness.name)
+        (run / _WITNESS_FIGURE).write_bytes(png(fig))
 
 
 # %% ../../nbs/training/14_grpo.ipynb #wgr00006
@@ -764,13 +796,15 @@ def _ending(trainer, plan, run):
         "judge_audit": plan.judge_line(),
         **rewarded_by(plan.manifest()),
     }
-    if plan.chosen_by:
+    has_chosen = plan.chosen_by is not None and state.best_global_step is not None
+    if has_chosen:
         ending["chosen_by"] = "reward" if by_reward else plan.witness.name
     if plan.witness is not None:
         trained = len(read_log(run / "completions.jsonl"))
         seen = len(read_log(run / "eval_completions.jsonl"))
-        share = {"share": seen / (trained + 2 * seen), "used_up": not by_reward}
-        ending["witness"] = plan.witness.summary() | share
+        used = {"share": seen / (trained + 2 * seen)}
+        used["used_up"] = has_chosen and not by_reward
+        ending["witness"] = plan.witness.summary() | used
     return ending
 
 

@@ -294,15 +294,19 @@ class _HearsWitness:
 
     def evaluate(self, *args, **kw):
         "Evaluate; the untrained model may be the best one"
-        if self.witness is not None and not self.witness.steps:
-            kept = read_log(self.folder / "eval_completions.jsonl")
-            self.witness.recall([row for row in kept if "witness" in row])
-            self.witness.count_from(read_log(self.folder / "eval.jsonl"))
+        self.recall_witness()
         with self._measuring_kl():
             metrics = super().evaluate(*args, **kw)
         if self.state.global_step == 0 and self.args.load_best_model_at_end:
-            self._keep_untrained(metrics[self.args.metric_for_best_model])
+            self._keep_untrained(metrics.get(self.args.metric_for_best_model))
         return metrics
+
+    def _determine_best_metric(self, metrics, trial):
+        "Is this the best model so far? Not where the witness had too few verdicts"
+        by_witness = self.args.metric_for_best_model == "eval_witness"
+        if by_witness and "eval_witness" not in metrics:
+            return False
+        return super()._determine_best_metric(metrics=metrics, trial=trial)
 
     @contextmanager
     def _measuring_kl(self):
@@ -317,13 +321,28 @@ class _HearsWitness:
         finally:
             self.beta = beta
 
-    def _keep_untrained(self, value):
-        "Save the untrained model, as the best one so far"
-        state = self.state
-        state.best_metric = value
-        state.best_global_step = 0
-        state.best_model_checkpoint = os.path.join(self.args.output_dir, "checkpoint-0")
-        self._save_checkpoint(self.model, None)
+
+# %% ../../nbs/training/12_trainer.ipynb #7cf95f3e
+@patch
+def recall_witness(self: _HearsWitness):
+    "Take in what the witness said and asked for earlier in the run, once"
+    if self.witness is None or self.witness.steps:
+        return
+    kept = read_log(self.folder / "eval_completions.jsonl")
+    self.witness.recall([row for row in kept if "witness" in row])
+    self.witness.count_from(read_log(self.folder / "eval.jsonl"))
+
+
+@patch
+def _keep_untrained(self: _HearsWitness, value):
+    "Save the untrained model, as the best one so far, where it has a score"
+    if value is None:
+        return
+    state = self.state
+    state.best_metric = value
+    state.best_global_step = 0
+    state.best_model_checkpoint = os.path.join(self.args.output_dir, "checkpoint-0")
+    self._save_checkpoint(self.model, None)
 
 
 # %% ../../nbs/training/12_trainer.ipynb #wtr00003
@@ -341,7 +360,7 @@ def _hear(self: _WatchesEvaluations, logs, rows):
     found = witness.metrics(step)
     if is_main:
         append_jsonl(self.folder / "eval_completions.jsonl", judged)
-    if "witness" not in found:
+    if all(row["witness"] is None for row in judged):
         raise TrainingStopped(
             f"step {step}: the witness {witness.name} gave no score; see "
             "`witness_verdict` in eval_completions.jsonl, repair it, and start the "
@@ -430,11 +449,28 @@ class _SaysWhatBegins:
 class _TrainsNoStepMore:
     "A part of the trainer: a run resumed at its last step is at its end"
 
+    missing = None  # A callback that stops for missing verdicts
+
     def _run_epoch(self, *args, **kw):
-        if self.state.global_step >= self.state.max_steps:
+        is_resumed = kw["resume_from_checkpoint"] is not None
+        had_stopped = is_resumed and _had_stopped(self.state)
+        if self.state.global_step >= self.state.max_steps or had_stopped:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kw)
+
+    def _save_checkpoint(self, *args, **kw):
+        stops = self.control.should_training_stop
+        if self.missing is not None and self.missing.reason:
+            self.control.should_training_stop = False
+        super()._save_checkpoint(*args, **kw)
+        self.control.should_training_stop = stops
+
+
+def _had_stopped(state):
+    "Was a training told to stop when its last checkpoint was saved?"
+    control = state.stateful_callbacks.get("TrainerControl", {})
+    return control.get("args", {}).get("should_training_stop", False)
 
 
 # %% ../../nbs/training/12_trainer.ipynb #812aca6f

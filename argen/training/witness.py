@@ -105,14 +105,22 @@ def recall(
 def means(
     self: Witness,
     kind: str,  # 'proxy', the reward, or 'witness'
-) -> dict[int, float | None]:  # By step; `None` where no response has a score
+) -> dict[int, float | None]:  # By step; `None` where too few responses have a score
     "The mean score of the first evaluation, and that plus the change of each later one"
     scores = {step: self._scores[kind, step] for step in self.steps}
-    first = next((seen for seen in scores.values() if seen.notna().any()), None)
-    if first is None:
-        return dict.fromkeys(self.steps)
-    means = {s: first.mean() + (seen - first).mean() for s, seen in scores.items()}
-    return {s: None if math.isnan(mean) else mean for s, mean in means.items()}
+    seen = {s: found for s, found in scores.items() if _is_enough(found, kind)}
+    first = next(iter(seen.values()), None)
+    means = dict.fromkeys(self.steps)
+    for step, found in seen.items():
+        mean = first.mean() + (found - first).mean()
+        means[step] = None if math.isnan(mean) else mean
+    return means
+
+
+def _is_enough(scores, kind):
+    "Is there a mean? The witness chooses, so it needs more than half of the prompts"
+    share = scores.notna().mean()
+    return share > 0.5 if kind == "witness" else share > 0
 
 
 # %% ../../nbs/training/05_witness.ipynb #7697524f
@@ -322,11 +330,12 @@ def alarm(
 @patch
 def choice(
     self: Witness,
-) -> BestOfMany | None:  # `None` before the second evaluation
+) -> BestOfMany | None:  # `None` before the second evaluation with a mean
     "The lead of the best later evaluation over the first, corrected for the picking"
-    if len(self.steps) < 2:
+    scored = [s for s, mean in self.means("witness").items() if mean is not None]
+    if len(scored) < 2:
         return None
-    first, *later = self.steps
+    first, *later = scored
     candidates = {step: self._scores["witness", step] for step in later}
     return best_of_many(candidates, self._scores["witness", first])
 
@@ -399,7 +408,8 @@ def training_witness(
     if witness is None:
         found = None
         by_rubric = isinstance(mix.policy, Rubric)  # The offline judge knows none
-        if has_held_out and judge is not offline_judge and not by_rubric:
+        trains = judge is offline_judge and mix.policy_weight
+        if has_held_out and not trains and not by_rubric:
             found = Witness(offline_judge, mix.policy, chooses=False, stops=stops)
     else:
         found = Witness(_second_judge(witness, make), mix.policy, stops=stops)
@@ -513,7 +523,7 @@ def plot_witness(
     last = rows[-1]
     fig.alt = (
         f"Change since the first evaluation, to step {last['step']}: reward "
-        f"{last['eval_proxy_change']:+.3f}, {name} "
+        f"{last.get('eval_proxy_change', math.nan):+.3f}, {name} "
         f"{last.get('eval_witness_change', math.nan):+.3f}; bands are 95 % intervals."
     )
     if without_kl:
