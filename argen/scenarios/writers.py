@@ -19,6 +19,7 @@ from ..errors import InputError, require
 from ..models.engines import VllmChat, check_engine, check_engine_model
 from ..models.names import ModelName, is_remote
 from ..records import Transcript, content_hash
+from ..settings import JUDGE_MODELS
 
 # %% ../../nbs/scenarios/04_writers.ipynb #792a40a2
 _TIER_WISHES = {  # Of clinical prompts
@@ -534,10 +535,15 @@ def writer_name(
         if model.startswith(prefix):
             return f"{service}:{model}"
     raise InputError(
-        f"`model={model}`: there is no writer of this name; use offline, an OpenAI or "
-        "Gemini model such as gpt-4o-mini, gemini-2.0-flash or openai:NAME, or "
-        "`hf_model` for a model that runs here; from Python a function will do too"
+        f"`model={model}`: there is no writer of this name; use offline, a service's "
+        f"model such as {', '.join(_service_models())}, or `hf_model` for a model that "
+        "runs here; from Python a function will do too"
     )
+
+
+def _service_models() -> list[str]:
+    "The model of each service that argen asks by default"
+    return [f"{service}:{model}" for service, model in JUDGE_MODELS.items()]
 
 
 # %% ../../nbs/scenarios/04_writers.ipynb #8efec1dd
