@@ -72,7 +72,7 @@ from argen.sources import (
 from ..errors import InputError, require
 from ..indexes import TextIndex
 from ..models.estimates import Estimate
-from ..models.names import is_remote
+from ..models.names import did_you_mean, is_remote
 from ..parquet import write_parquet
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
@@ -110,12 +110,13 @@ def find_labelers(
             lambda prompts: [tier for tier, _ in classify(prompts)],
             lambda prompts: [scope for _, scope in classify(prompts)],
         )
+    meant = did_you_mean(evaluator, ["offline", "writer", *JUDGE_MODELS])
     require(
         evaluator == "writer",
         f"`evaluator={evaluator}`: there is no labeler of this name; use offline, "
         f"writer, {', '.join(JUDGE_MODELS)}, or a model such as "
         f"openai:{JUDGE_MODELS['openai']}; from Python pass `label_tier` and "
-        "`label_scope`",
+        f"`label_scope`{meant}",
     )
     scenarios = list(scenarios)
     return "writer", _intended(scenarios, "tier"), _intended(scenarios, "scope")

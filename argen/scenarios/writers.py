@@ -17,9 +17,8 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..models.engines import VllmChat, check_engine, check_engine_model
-from ..models.names import ModelName, is_remote
+from ..models.names import ModelName, did_you_mean, is_remote, service_models
 from ..records import Transcript, content_hash
-from ..settings import JUDGE_MODELS
 
 # %% ../../nbs/scenarios/04_writers.ipynb #792a40a2
 _TIER_WISHES = {  # Of clinical prompts
@@ -534,16 +533,12 @@ def writer_name(
     for prefix, service in _PREFIXES.items():
         if model.startswith(prefix):
             return f"{service}:{model}"
+    meant = did_you_mean(model, ["offline", "smollm2"])
     raise InputError(
         f"`model={model}`: there is no writer of this name; use offline, a service's "
-        f"model such as {', '.join(_service_models())}, or `hf_model` for a model that "
-        "runs here; from Python a function will do too"
+        f"model such as {', '.join(service_models())}, or `hf_model` for a model that "
+        f"runs here; from Python a function will do too{meant}"
     )
-
-
-def _service_models() -> list[str]:
-    "The model of each service that argen asks by default"
-    return [f"{service}:{model}" for service, model in JUDGE_MODELS.items()]
 
 
 # %% ../../nbs/scenarios/04_writers.ipynb #8efec1dd
