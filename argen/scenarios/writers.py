@@ -17,6 +17,7 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..models.engines import VllmChat, check_engine, check_engine_model
+from ..models.keys import MissingKey
 from ..models.names import ModelName, did_you_mean, is_remote, service_models
 from ..records import Transcript, content_hash
 
@@ -551,6 +552,17 @@ def _own_settings(name, batch_size, seed, talks):
     return {"max_tokens": longest, "batch_size": batch_size, "seed": seed}
 
 
+def _chat(name, settings):
+    "The chat model that writes; without its key the message says what needs none"
+    from argen.models.chat import make_chat
+
+    try:
+        return make_chat(name, **settings)
+    except MissingKey as error:
+        advice = "`model='offline'` writes from templates, without a key"
+        raise InputError(f"{error}; {advice}") from None
+
+
 # %% ../../nbs/scenarios/04_writers.ipynb #ef02ac9b
 def _check_engine(engine, memory, writer):
     "`InputError` for an engine that a writer can't use, or that isn't there"
@@ -591,10 +603,8 @@ def find_writer(
         about = {"generator": "offline-writer", "model": name, "temperature": None}
         return write_scenarios, about
     require(batch_size >= 1, f"`batch_size={batch_size}` is not at least 1")
-    from argen.models.chat import make_chat
-
     own = _own_settings(name, batch_size, seed, talks)
     own |= {"engine": engine, "engine_memory": engine_memory}
     settings = {"temperature": temperature, **own, **chat}
-    writer = LLMWriter(make_chat(name, **settings), batch_size, **(talks or {}))
+    writer = LLMWriter(_chat(name, settings), batch_size, **(talks or {}))
     return writer, writer.about
