@@ -165,6 +165,7 @@ def run_stage(
     prompts: Iterable[str],  # To label; repeated ones are asked once
     labeler: Callable,  # From a list of prompts to labels, `None` for no label
     store: str | Path,  # JSONL file of labels of earlier runs; made if needed
+    *,
     block: int = 64,  # Prompts a call
     # Called as `progress(stage, done, total)`
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
@@ -1312,6 +1313,7 @@ def process(
     evaluator: str = "offline",
     # Where `<base>-hashprompt.jsonl` goes; `None`: beside its input
     output_dir: str | Path | None = None,
+    *,
     resume: bool = True,  # Use labels of an earlier run? False: label everything anew
     # Your labeler: prompts → tiers, `None` where it can't say
     label_tier: Callable | None = None,

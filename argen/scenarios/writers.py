@@ -579,6 +579,7 @@ def find_writer(
     model: str | Callable,
     # A Hugging Face id, a folder, or 'smollm2'; comes before `model`
     hf_model: str | None = None,
+    *,
     temperature: float = 0.9,  # Of a language model
     # Prompts in one request; for a model that runs here, generated together
     batch_size: int = 8,
