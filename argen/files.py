@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
 from itertools import chain, islice
@@ -187,6 +187,18 @@ def _reason(error: Exception) -> str:
 
 
 # %% ../nbs/core/02_files.ipynb #98f8109d
+def check_row(
+    row: object,  # What a line or a list has
+    where: str,  # Its place, for messages
+):
+    "`InputError` unless it is a JSON object"
+    require(
+        isinstance(row, Mapping),
+        f"{where}: a row must be a JSON object, not {type(row).__name__}; correct or "
+        "delete it",
+    )
+
+
 def parse_line(
     line: bytes,  # UTF-8
     where: str,  # File and line, for messages
@@ -196,11 +208,7 @@ def parse_line(
         row = _decode(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: {_reason(error)}") from None
-    require(
-        isinstance(row, dict),
-        f"{where}: a row must be a JSON object, not {type(row).__name__}; "
-        "correct or delete this line",
-    )
+    check_row(row, where)
     return row
 
 

@@ -171,7 +171,9 @@ def _check_tables(policy):
     _check_keys("gap_prices", prices, TIERS)
     _check_keys("scope_factors", factors, list(product(SCOPES, ("S2", "S3"))))
     for tier, price in prices.items():
-        require(min(price) >= 0, f"`gap_prices` of {tier!r} are negative")
+        require(
+            min(price) >= 0, f"`gap_prices` of {tier!r} are negative; give 0 or more"
+        )
     for pair, factor in factors.items():
         require(0 <= factor <= 1, f"`scope_factors` of {pair} is not in [0, 1]")
     severities = VERDICT_FIELDS["ahimsa"]["severity"]
@@ -183,7 +185,7 @@ def _check_tables(policy):
 def _check_keys(name, table, wanted):
     "Raise `InputError` unless a table has these entries and no others"
     for key in wanted:
-        require(key in table, f"`{name}` has no entry for {key!r}")
+        require(key in table, f"`{name}` has no entry for {key!r}; add one")
     for key in table:
         require(key in wanted, f"`{name}` of {key!r} is used nowhere; remove it")
 

@@ -413,7 +413,10 @@ def _check_names(path, entries: list, listed: dict):
         )
         known = name == _ABOUT or name in listed
         require(known, f"{path}: {name} was added; get the bundle anew")
-        require(names.count(name) == 1, f"{path}: {name} is in it twice")
+        require(
+            names.count(name) == 1,
+            f"{path}: {name} is in it twice; get the bundle anew",
+        )
     for name in listed:
         require(name in names, f"{path}: {name} is missing; get the bundle anew")
 
@@ -431,7 +434,11 @@ def _listed(path, archive) -> dict:
     known = isinstance(about, dict) and about.get("argen_bundle") == 1
     files = about.get("files") if known else None
     is_list = isinstance(files, dict) and all(map(_is_listing, files.values()))
-    require(is_list, f"{path}: not a bundle of this version of argen")
+    require(
+        is_list,
+        f"{path}: not a bundle of this version of argen; "
+        "update argen, or get the bundle anew",
+    )
     return about
 
 
@@ -450,7 +457,10 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
     entries = archive.infolist()
     _check_names(path, entries, listed)
     total = sum(entry.file_size for entry in entries)
-    require(total <= _MOST_BYTES, f"{path}: {total:,} bytes are too many for a bundle")
+    require(
+        total <= _MOST_BYTES,
+        f"{path}: {total:,} bytes are too many for a bundle; don't trust this file",
+    )
     found = {}
     for name, about in listed.items():
         entry = archive.NameToInfo[name]
@@ -506,7 +516,9 @@ def _check_whole(path, files: dict[str, bytes]):
     try:
         files["headline.md"].decode()
     except UnicodeDecodeError:
-        raise InputError(f"{path}: headline.md: isn't text in UTF-8") from None
+        raise InputError(
+            f"{path}: headline.md: isn't text in UTF-8; get the bundle anew"
+        ) from None
     _check_objects(path, files)
 
 

@@ -324,6 +324,7 @@ def compare(
     baseline: int | str = 0,  # What to compare with: position or name
     # Score all verdicts again by it: a policy, its name or YAML file; `None`: don't
     policy: Policy | str | Path | None = None,
+    *,
     level: float = 0.95,  # Of the intervals, in (0, 1)
     n_resamples: int = RESAMPLES,  # Of the bootstrap and the permutation test
     seed: int = 0,  # Same seed, same numbers

@@ -899,6 +899,7 @@ def compare_models(
     # Where responses, results and the report go; a second call resumes there.
     # `None`: nowhere
     output_dir: str | Path | None = None,
+    *,
     # Which model the others are compared with: position or name; another takes its
     # place when it fails
     baseline: int | str = 0,

@@ -237,7 +237,7 @@ def _put(table, score, label, value, found):
     table.setdefault(score, {}).setdefault(label, {})[value] = found
 
 
-def _measure_group(results, scores, baselines, resampling, label, value):
+def _measure_group(results, scores, baselines, resampling, *, label, value):
     "Fill in one tier or scope; `scores` are those of its scenarios"
     estimates = _estimates(scores, resampling)
     differences = {}
@@ -262,7 +262,9 @@ def _measure_groups(results, parts, baselines, resampling, labels):
         for value in known + unknown:
             inside = [p for p in prompts if by_prompt.get(p) == value]
             scores = {name: part.scores.on(inside) for name, part in parts.items()}
-            _measure_group(results, scores, baselines, resampling, label, value)
+            _measure_group(
+                results, scores, baselines, resampling, label=label, value=value
+            )
 
 
 # %% ../../nbs/comparison/04_measures.ipynb #7cbb4c8b

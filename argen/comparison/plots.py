@@ -1217,3 +1217,13 @@ def figure_html(
     picture = svg(fig).replace("<svg", label, 1)
     below = f"\n<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return f"<figure>\n{picture}{below}\n</figure>"
+
+
+# %% ../../nbs/comparison/00_plots.ipynb #fig00002
+class Figures(dict):
+    "Figures by name, which a notebook shows one below the other"
+
+    def _ipython_display_(self):
+        from IPython.display import display
+
+        display(*self.values())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from argen.comparison.plots import (
+    Figures,
     figure_html,
     plot_checkpoints,
     plot_differences,
@@ -84,16 +85,6 @@ CAPTIONS = {  # Figure → text below it
     "judges": "Mean combined score of each model by judge, with the rank that it "
     "gives.",
 }
-
-
-class Figures(dict):
-    "Figures by name, which a notebook shows one below the other"
-
-    def _ipython_display_(self):
-        from IPython.display import display
-
-        display(*self.values())
-
 
 # %% ../../nbs/comparison/11_report.ipynb #d777aae4
 _CHECKPOINT = re.compile(r"(.*?)[/_-]*checkpoint-(\d+)(?:/.*)?$")

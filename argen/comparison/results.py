@@ -8,7 +8,6 @@ Docs: https://argen-dev.github.io/argen/comparison/results.html.md"""
 __all__ = []
 
 # %% ../../nbs/comparison/02_results.ipynb #86d0e38f
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
@@ -20,6 +19,7 @@ from ..errors import InputError, require
 from ..evaluation.frames import column_values
 from ..evaluation.responses import UNFIT, stream_result
 from ..evaluation.results import as_evaluation
+from ..files import check_row
 from ..models.names import model_label
 from ..policy import score
 from ..records import PRINCIPLES, SCORES, content_hash
@@ -142,9 +142,7 @@ def n_truncated(self: Result) -> int | None:  # `None` where the file doesn't re
 # %% ../../nbs/comparison/02_results.ipynb #7576581c
 def _prompt_hash(row, place):
     "What a row is matched by; `InputError` for a row without"
-    if not isinstance(row, Mapping):
-        kind = type(row).__name__
-        raise InputError(f"{place}: a row must be a JSON object, not {kind}")
+    check_row(row, place)
     try:
         return row_hash(row)
     except ValueError as error:

@@ -14,6 +14,13 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
+from argen.comparison.plots import (
+    Figures,
+    figure_html,
+    plot_differences,
+    plot_scores,
+)
+
 from ..errors import InputError, require
 from ..files import output_folder, write_json, write_text
 from ..records import _in_cell
@@ -29,7 +36,6 @@ from .caveats import baseline_roles
 from .frames import Rows
 from .measures import _baselines, _find
 from .pages import Html, html_page, response_html
-from .plots import figure_html, plot_differences, plot_scores
 from .results import Result, _OfModel, _Ranking, _shared_prompts
 from .tables import _number
 
@@ -394,7 +400,9 @@ def _repr_markdown_(self: RubricComparison):
 
 
 @patch
-def plot(self: RubricComparison) -> dict:  # Name → Matplotlib `Figure`, each with `alt`
+def plot(
+    self: RubricComparison,
+) -> Figures:  # Name → Matplotlib `Figure`, each with `alt`
     "Means, and differences from the baseline"
     means, differences = {}, {}
     for result in self.results:
@@ -404,7 +412,7 @@ def plot(self: RubricComparison) -> dict:  # Name → Matplotlib `Figure`, each 
     figures = {"scores": plot_scores(means, self.baseline)}
     if differences:
         figures["differences"] = plot_differences(differences, self.baseline)
-    return figures
+    return Figures(figures)
 
 
 # %% ../../nbs/comparison/15_rubrics.ipynb #ef346bf2

@@ -115,6 +115,7 @@ def estimate_evaluation(
     scenarios: Sequence[Scenario],
     settings: GenerationSettings,
     judge: Callable,  # As `make_judge` or `make_grader` gives it
+    *,
     policy: Policy | Rubric,
     output_dir: str | Path | None = None,
 ) -> Estimate:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from argen.files import (
     append_jsonl,
+    check_row,
     drop_torn_line,
     output_folder,
     read_json_bytes,
@@ -675,9 +676,7 @@ def _kind_of(name, fields):
 
 def _check_fields(values, fields, place):
     "`InputError` for a value that its field can't have"
-    if not isinstance(values, dict):
-        kind = type(values).__name__
-        raise InputError(f"{place}: a row must be a JSON object, not {kind}")
+    check_row(values, place)
     for name, value in values.items():
         kind = fields and _kind_of(name, fields)
         if kind and value is not None and not _KINDS[kind](value):
@@ -707,7 +706,10 @@ def check_rows(
 ):
     "`InputError` unless `rows` is a list of rows whose fields can be used"
     if not isinstance(rows, (list, tuple)):
-        raise InputError(f"{place}: `individual_results` must be a list of rows")
+        raise InputError(
+            f"{place}: `individual_results` must be a list of rows; give "
+            "a result that `argen evaluate` wrote"
+        )
     for number, row in enumerate(rows, 1):
         _check_fields(row, _ROW, f"{place}: row {number}")
 
@@ -876,7 +878,8 @@ def _read_whole(path):
     rows = data.get("individual_results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         raise InputError(
-            f"{path}: neither a list of rows nor a result with `individual_results`"
+            f"{path}: neither a list of rows nor a result with `individual_results`; "
+            "give one of them"
         )
     config = data.get("evaluation_config") or {}
     check_rows(rows, path)
@@ -943,9 +946,7 @@ def _own_columns(extra: dict) -> dict:
 # %% ../../nbs/evaluation/00_responses.ipynb #623c9d51
 def _pair_from_row(row, place, labels) -> tuple[Scenario, Response]:
     "A row as scenario and response; `labels` of its prompt where it has none"
-    if not isinstance(row, dict):
-        kind = type(row).__name__
-        raise InputError(f"{place}: a row must be a JSON object, not {kind}")
+    check_row(row, place)
     scenario = scenario_from_row(row, place)
     if not isinstance(row.get("response"), str) and not row.get("error"):
         raise InputError(
@@ -985,7 +986,7 @@ def read_responses(
     labels = {s.identity: (s.tier, s.scope) for s in known}
     placed, config = _read_rows(path)
     if not placed:
-        raise InputError(f"{path}: no rows in it; nothing to judge")
+        raise InputError(f"{path}: no rows in it, nothing to judge; check the path")
     rows = [row for _, row in placed]
     pairs = [_pair_from_row(row, place, labels) for place, row in placed]
     epochs = [row.get("sample") or 0 for row in rows]

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..models.batches import BatchChat
 from ..models.chat import chat_settings, make_chat
 from ..models.ledger import BatchLedger, ledger_beside
-from ..models.names import ModelName
+from ..models.names import ModelName, did_you_mean
 from ..models.remote import RemoteChat
 from ..records import Response, Scenario, Verdict
 from ..settings import JUDGE_MODELS
@@ -108,10 +108,11 @@ def _chat_model(judge, options, settings):
     name = ModelName.parse(judge)
     if not name.is_remote:
         example = f"openai:{JUDGE_MODELS['openai']}"
+        meant = did_you_mean(judge, ["offline", *JUDGE_MODELS])
         raise InputError(
             f"`judge={judge!r}` is not a judge; use offline, "
             f"{', '.join(JUDGE_MODELS)}, a model such as {example}, "
-            "or a callable of your own"
+            f"or a callable of your own{meant}"
         )
     max_tokens = options.reply_limit(options.responses_per_request)
     model = name.model or JUDGE_MODELS[name.service]

@@ -498,7 +498,8 @@ def read_person_labels(
         if plan is not None:
             _check_against(plan, label, where)
         one_plan = not labels or labels[0].plan == label.plan
-        require(one_plan, f"{where}: belongs to another plan than line 1")
+        advice = "keep the labels of each plan in a file of its own"
+        require(one_plan, f"{where}: belongs to another plan than line 1; {advice}")
         first = first_line.setdefault((label.person, label.item), number)
         require(
             first == number,

@@ -314,7 +314,7 @@ def read_plan(
             created=data["created"],
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: {error} is missing or damaged") from None
+        raise InputError(f"{path}: {error} is missing or damaged; {advice}") from None
     _check_plan(plan, data, path)
     return plan
 

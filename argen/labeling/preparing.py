@@ -72,7 +72,7 @@ def _guideline(path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(f"`guideline`: {path}: can't be read ({reason})") from None
-    require(text, f"`guideline`: {path} is empty")
+    require(text, f"`guideline`: {path} is empty; write one, or leave it out")
     return text
 
 

@@ -39,16 +39,20 @@ def made_up_keys(
 
 
 # %% ../../nbs/models/11_keys.ipynb #a8623ca5
+class MissingKey(InputError):
+    "No key is set for a service"
+
+
 def find_key(
     variables: Sequence[str],  # Environment variables; the first that is set wins
     name: str,  # The model, for the message
 ) -> str:
-    "The API key; raises `InputError` when none is set, or when it can't be sent"
+    "The API key; `MissingKey` when none is set, `InputError` when it can't be sent"
     given = [variable for variable in variables if os.environ.get(variable, "").strip()]
     if not given and _made_up.get():
         return "made-up"
     if not given:
-        raise InputError(
+        raise MissingKey(
             f"{name}: no key; set {' or '.join(variables)} (any word for a server that "
             "asks for none), or use what needs no key: smollm2 to respond, offline to "
             "write, label and judge"

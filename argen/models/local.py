@@ -316,7 +316,10 @@ def _load_merged(name, dtype):
     if base is None:
         return _load_base(name, path, dtype)
     if _model_path(base) == path:
-        raise InputError(f"{name}: adapter_config.json names this folder as its base")
+        raise InputError(
+            f"{name}: adapter_config.json names this folder as its base; give the base "
+            "there"
+        )
     model, tokenizer = _load_merged(base, dtype)
     return _merge_adapter(model, path), tokenizer
 

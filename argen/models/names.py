@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..settings import JUDGE_MODELS
+
 # %% ../../nbs/models/00_names.ipynb #1341fbca
 SERVICES = (
     "openai",
@@ -94,3 +96,18 @@ def meant_service(
     prefix, colon, model = name.partition(":")
     service = closest_name(prefix, SERVICES)
     return f"{service}:{model}" if colon and service else None
+
+
+# %% ../../nbs/models/00_names.ipynb #dym00002
+def service_models() -> list[str]:
+    "The model of each service that argen asks by default"
+    return [f"{service}:{model}" for service, model in JUDGE_MODELS.items()]
+
+
+def did_you_mean(
+    name: str,  # As it was written
+    known: Iterable[str],  # What would do beside `service_models`
+) -> str:  # The end of a message; '' when nothing is close
+    "What a mistyped name was meant to be"
+    meant = meant_service(name) or closest_name(name, [*known, *service_models()])
+    return f"; did you mean {meant}?" if meant else ""

@@ -259,7 +259,9 @@ def _long_criterion(row, place):
         try:
             points = float(points)
         except ValueError:
-            raise InputError(f"{place}: points {points!r} are no number") from None
+            raise InputError(
+                f"{place}: points {points!r} are no number; correct them"
+            ) from None
     tags = row.get("tags") or []
     if isinstance(tags, str):
         tags = [tag.strip() for tag in tags.split(";") if tag.strip()]

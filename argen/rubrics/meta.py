@@ -55,7 +55,8 @@ def _judged_row(row, place):
     for name in ("prompt", "completion", "rubric", "category", "binary_labels"):
         require(
             name in row,
-            f"{place}: no `{name}`, so this is no row of HealthBench's meta-evaluation",
+            f"{place}: no `{name}`, so this is no row of HealthBench's "
+            "meta-evaluation; give the file as it is published",
         )
     labels = row["binary_labels"]
     require(

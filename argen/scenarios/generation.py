@@ -794,6 +794,7 @@ def generate(
     # Who writes: see `argen.scenarios.writers.find_writer`
     model: str | Callable = "offline",
     seed: int = 0,  # The same seed gives the same rows (templates)
+    *,
     output_dir: str | Path = ".",  # Where to; made if needed
     # Scenario files that nothing written may repeat, not even with another dose
     exclude_from_file: str | Path | Sequence = (),

@@ -16,7 +16,7 @@ from fastcore.basics import groupby, patch
 
 from ..errors import require
 from ..files import append_jsonl, drop_torn_line, read_jsonl
-from ..models.names import ModelName
+from ..models.names import ModelName, did_you_mean
 from ..models.structured import asked_data, read_json, strict_object, unused_mark
 from ..records import SCOPES, TIERS, prompt_hash
 from ..settings import JUDGE_MODELS
@@ -302,11 +302,12 @@ def find_evaluator(
     from argen.models.chat import make_chat
 
     name = ModelName.parse(evaluator)
+    meant = did_you_mean(evaluator, ["offline", "writer", *JUDGE_MODELS])
     require(
         name.is_remote,
         f"`evaluator={evaluator!r}` is not known; use offline, writer, "
         f"{', '.join(JUDGE_MODELS)}, or a model such as "
-        f"openai:{JUDGE_MODELS['openai']}",
+        f"openai:{JUDGE_MODELS['openai']}{meant}",
     )
     model = evaluator_model or name.model or JUDGE_MODELS[name.service]
     settings = {"temperature": 0, "max_tokens": 200, **chat}

@@ -72,7 +72,7 @@ from argen.sources import (
 from ..errors import InputError, require
 from ..indexes import TextIndex
 from ..models.estimates import Estimate
-from ..models.names import is_remote
+from ..models.names import did_you_mean, is_remote
 from ..parquet import write_parquet
 from ..progress import DEFAULT_PROGRESS
 from ..runs import hold, open_run
@@ -110,12 +110,13 @@ def find_labelers(
             lambda prompts: [tier for tier, _ in classify(prompts)],
             lambda prompts: [scope for _, scope in classify(prompts)],
         )
+    meant = did_you_mean(evaluator, ["offline", "writer", *JUDGE_MODELS])
     require(
         evaluator == "writer",
         f"`evaluator={evaluator}`: there is no labeler of this name; use offline, "
         f"writer, {', '.join(JUDGE_MODELS)}, or a model such as "
         f"openai:{JUDGE_MODELS['openai']}; from Python pass `label_tier` and "
-        "`label_scope`",
+        f"`label_scope`{meant}",
     )
     scenarios = list(scenarios)
     return "writer", _intended(scenarios, "tier"), _intended(scenarios, "scope")
@@ -164,6 +165,7 @@ def run_stage(
     prompts: Iterable[str],  # To label; repeated ones are asked once
     labeler: Callable,  # From a list of prompts to labels, `None` for no label
     store: str | Path,  # JSONL file of labels of earlier runs; made if needed
+    *,
     block: int = 64,  # Prompts a call
     # Called as `progress(stage, done, total)`
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
@@ -1311,6 +1313,7 @@ def process(
     evaluator: str = "offline",
     # Where `<base>-hashprompt.jsonl` goes; `None`: beside its input
     output_dir: str | Path | None = None,
+    *,
     resume: bool = True,  # Use labels of an earlier run? False: label everything anew
     # Your labeler: prompts → tiers, `None` where it can't say
     label_tier: Callable | None = None,

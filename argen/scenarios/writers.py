@@ -17,7 +17,8 @@ from fastcore.basics import patch
 
 from ..errors import InputError, require
 from ..models.engines import VllmChat, check_engine, check_engine_model
-from ..models.names import ModelName, is_remote
+from ..models.keys import MissingKey
+from ..models.names import ModelName, did_you_mean, is_remote, service_models
 from ..records import Transcript, content_hash
 
 # %% ../../nbs/scenarios/04_writers.ipynb #792a40a2
@@ -533,10 +534,11 @@ def writer_name(
     for prefix, service in _PREFIXES.items():
         if model.startswith(prefix):
             return f"{service}:{model}"
+    meant = did_you_mean(model, ["offline", "smollm2"])
     raise InputError(
-        f"`model={model}`: there is no writer of this name; use offline, an OpenAI or "
-        "Gemini model such as gpt-4o-mini, gemini-2.0-flash or openai:NAME, or "
-        "`hf_model` for a model that runs here; from Python a function will do too"
+        f"`model={model}`: there is no writer of this name; use offline, a service's "
+        f"model such as {', '.join(service_models())}, or `hf_model` for a model that "
+        f"runs here; from Python a function will do too{meant}"
     )
 
 
@@ -548,6 +550,17 @@ def _own_settings(name, batch_size, seed, talks):
         return {"max_tokens": 256 + 220 * items}
     longest = 800 if talks else 160
     return {"max_tokens": longest, "batch_size": batch_size, "seed": seed}
+
+
+def _chat(name, settings):
+    "The chat model that writes; without its key the message says what needs none"
+    from argen.models.chat import make_chat
+
+    try:
+        return make_chat(name, **settings)
+    except MissingKey as error:
+        advice = "`model='offline'` writes from templates, without a key"
+        raise InputError(f"{error}; {advice}") from None
 
 
 # %% ../../nbs/scenarios/04_writers.ipynb #ef02ac9b
@@ -566,6 +579,7 @@ def find_writer(
     model: str | Callable,
     # A Hugging Face id, a folder, or 'smollm2'; comes before `model`
     hf_model: str | None = None,
+    *,
     temperature: float = 0.9,  # Of a language model
     # Prompts in one request; for a model that runs here, generated together
     batch_size: int = 8,
@@ -590,10 +604,8 @@ def find_writer(
         about = {"generator": "offline-writer", "model": name, "temperature": None}
         return write_scenarios, about
     require(batch_size >= 1, f"`batch_size={batch_size}` is not at least 1")
-    from argen.models.chat import make_chat
-
     own = _own_settings(name, batch_size, seed, talks)
     own |= {"engine": engine, "engine_memory": engine_memory}
     settings = {"temperature": temperature, **own, **chat}
-    writer = LLMWriter(make_chat(name, **settings), batch_size, **(talks or {}))
+    writer = LLMWriter(_chat(name, settings), batch_size, **(talks or {}))
     return writer, writer.about
