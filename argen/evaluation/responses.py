@@ -42,6 +42,7 @@ from argen.records import (
     scenario_from_row,
 )
 
+# %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
 from ..errors import InputError, require
 from ..models.chat import make_chat
 from ..models.engines import VllmChat, check_engine, check_engine_model
@@ -53,8 +54,6 @@ from ..progress import DEFAULT_PROGRESS
 from ..runs import forgotten_if_unused, hold, now, open_run, versions
 from ..settings import check_numbers
 from ..sources import is_table, parts_of, read_rows
-
-# %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
 from ..training.configuration import is_of_run, rewarded_by
 
 
