@@ -1525,7 +1525,7 @@ def _check_required(required, properties=None, quick=False):
 
 
 def _announce(plan):
-    "Print what an audit will ask; always goes on"
+    "Print what an audit will ask; always continues"
     import sys
 
     print(f"argen audit: {plan}", file=sys.stderr)

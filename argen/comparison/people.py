@@ -78,7 +78,7 @@ class GivenLabels:
     "Labels by people and the plan that they were drawn by, read and checked"
 
     labels: list  # `PersonLabel`s
-    plan: Plan | None  # `None`: nobody knows how they were chosen
+    plan: Plan | None  # `None`: how they were chosen is unknown
 
 
 def read_labels(
@@ -219,7 +219,7 @@ def _strata(first, second, known, joined):
 def _why_not_drawn(plan, labels, strata) -> str | None:
     "Why labels don't stand for these scenarios, or `None` where they do"
     if plan is None:
-        return "no plan was given, so that nobody knows how they were chosen"
+        return "no plan was given, so that how they were chosen is unknown"
     if not labels.drawn.any():
         return "none of them was made for this plan and its guideline"
     counts = strata.value_counts()

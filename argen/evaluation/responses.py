@@ -116,7 +116,7 @@ def _check_labels(scenario):
 # %% ../../nbs/evaluation/00_responses.ipynb #0ea45dce
 @dataclass
 class ResponseSet:
-    "What a model answered to scenarios, not yet judged"
+    "What a model responded to scenarios, not yet judged"
 
     config: dict  # How it was asked: the beginning of `evaluation_config`
     pairs: list = field(repr=False)  # (scenario, response), epoch by epoch of each

@@ -272,7 +272,7 @@ def _submit(self: BatchChat, draft):
 def _create(self: BatchChat, draft):
     "Upload and create, each step written down before it is taken"
     batch = self.ledger.batch(draft.token)
-    # After an attempt of which nobody knows how it ended
+    # After an attempt whose outcome is not known
     if batch.state == "creating" and self._adopt(batch):
         return
     file = batch.file or self.service.upload(draft.path)
