@@ -10,6 +10,7 @@ __all__ = ["checklist"]
 # %% ../../nbs/assurance/01_checklist.ipynb #bf6de611
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -164,13 +165,20 @@ def _scoring(comparison):
     return _recorded(comparison, named)
 
 
+# %% ../../nbs/assurance/01_checklist.ipynb #51e4cda8
+def _plain(markdown) -> str:
+    "Text without the marks of bold and links, and with nothing escaped"
+    text = re.sub(r"(?<!\\)\[([^\[\]]*)\]\((\S+?)\)", r"\1 (\2)", markdown)
+    return re.sub(r"\\(.)|\*\*", r"\1", text)
+
+
 # %% ../../nbs/assurance/01_checklist.ipynb #4478d99e
 def _judges(comparison):
     return f"Judged by {' and '.join(_judge_names(comparison))}, by no person."
 
 
 def _compared(comparison):
-    return f"Baseline: {comparison.baseline}. {_methods(comparison)}"
+    return f"Baseline: {comparison.baseline}. {_plain(_methods(comparison))}"
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #fbaeff24
@@ -224,7 +232,8 @@ def _performance(comparison):
     for result in comparison.results:
         shown = [f"{SCORES[s]} {e.show()}" for s, e in result.estimates.items()]
         parts.append(f"{result.name}: {', '.join(shown)}")
-    return f"{headline(comparison)} Means with intervals: {'; '.join(parts)}."
+    means = f"Means with intervals: {'; '.join(parts)}."
+    return f"{_plain(headline(comparison))} {means}"
 
 
 def _limits(comparison):
