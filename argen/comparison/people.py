@@ -23,6 +23,7 @@ from argen.statistics.regression import (
 from ..errors import require
 from ..labeling.drawing import name_with_settings
 from ..labeling.plans import Item, Plan, read_plan
+from ..labeling.sample_size import check_policy
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
 from ..records import SCORES, VERDICT_FIELDS, Response, Scenario, row_prompt
@@ -125,17 +126,6 @@ def _label_frame(given, known, policy):
 
     rows = [_label_row(label, given.plan, known, policy) for label in given.labels]
     return pd.DataFrame(rows).astype(dict.fromkeys(SCORES, float))
-
-
-def _check_policies(results, policy):
-    "`InputError` unless the judge's verdicts were scored by the labels' policy"
-    for result in results:
-        used = result.config.get("policy_hash")
-        require(
-            used in (None, policy.hash),
-            f"{result.name}: scored by policy {used}, and labels would be scored by "
-            f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
-        )
 
 
 # %% ../../nbs/comparison/13_people.ipynb #bb835b66
@@ -575,7 +565,8 @@ def people_labels(
     "What people's labels say of a comparison"
     if policy is None:
         policy = PUBLISHED
-        _check_policies(results, policy)
+        for result in results:
+            check_policy(result.name, result.config.get("policy_hash"), policy)
     labeling = _join(results, given, known, policy, level)
     return People(
         **_found_by_result(labeling, results, judged, baselines),
