@@ -32,7 +32,7 @@ from argen.files import (
     write_whole,
 )
 
-from ..auditing.audit import judge_key
+from ..auditing.audits import judge_key
 from ..auditing.cards import _places
 from ..comparison.comparing import compare
 from ..comparison.rubrics import is_by_rubric

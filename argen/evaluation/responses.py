@@ -44,7 +44,7 @@ from argen.records import (
 
 # %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
 from ..errors import InputError, require
-from ..models.chat import make_chat
+from ..models.chats import make_chat
 from ..models.engines import VllmChat, check_engine, check_engine_model
 from ..models.local import LocalChat
 from ..models.messages import conversation, system_text

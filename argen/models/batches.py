@@ -39,7 +39,7 @@ from ..files import user_path
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table
 from .batch_services import BATCH_TERMS, NOT_RUN, batch_service
-from .chat import make_chat
+from .chats import make_chat
 from .costs import Usage
 from .messages import ModelOutput
 from .names import ModelName

@@ -590,7 +590,7 @@ def find_writer(
         about = {"generator": "offline-writer", "model": name, "temperature": None}
         return write_scenarios, about
     require(batch_size >= 1, f"`batch_size={batch_size}` is not at least 1")
-    from argen.models.chat import make_chat
+    from argen.models.chats import make_chat
 
     own = _own_settings(name, batch_size, seed, talks)
     own |= {"engine": engine, "engine_memory": engine_memory}
