@@ -9,8 +9,8 @@ __version__: str
 
 from .assurance.bundles import open_bundle as open_bundle
 from .assurance.rego import check_rego as check_rego
-from .assurance.reproduce import reproduce as reproduce
-from .auditing.audit import audit as audit
+from .assurance.reproducing import reproduce as reproduce
+from .auditing.audits import audit as audit
 from .comparison.comparing import Comparison as Comparison
 from .comparison.comparing import compare as compare
 from .comparison.launch import compare_models as compare_models

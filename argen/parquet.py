@@ -98,7 +98,7 @@ def write_parquet(
     path: str | Path,  # Where to
     rows: Callable[[], Iterable[dict]],  # Gives the rows; called twice
 ) -> Path:  # `InputError` when the place can't be written to
-    "Write rows as Parquet, whole or not at all; a field that a row lacks is null"
+    "Write rows as Parquet, whole or not at all; a field without a value is null"
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

@@ -422,7 +422,7 @@ def _findings(row):
 
 
 def _only_in(row, other):
-    "Up to four findings of a row that another lacks, as text"
+    "Up to four findings of a row that another doesn't have, as text"
     known = _findings(other)
     new = [found for found in _findings(row) if found not in known]
     return ", ".join(new[:4])

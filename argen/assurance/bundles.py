@@ -32,7 +32,7 @@ from argen.files import (
     write_whole,
 )
 
-from ..auditing.audit import judge_key
+from ..auditing.audits import judge_key
 from ..auditing.cards import _places
 from ..comparison.comparing import compare
 from ..comparison.rubrics import is_by_rubric
@@ -364,9 +364,9 @@ def _repr_markdown_(self: Bundle):
         shown = [f"`{escape_markdown(name)}`", f"{about['bytes']:,}"]
         rows.append([*shown, about["sha256"][:12], _meaning(name)])
     table = markdown_table(["file", "bytes", "SHA-256", "what"], rows, right=(1,))
-    made = escape_markdown(str(self.about.get("made")))
+    made_at = escape_markdown(str(self.about.get("made")))
     return (
-        f"**{escape_markdown(self.path.name)}**, made {made}; its hash is "
+        f"**{escape_markdown(self.path.name)}**, made {made_at}; its hash is "
         f"`{self.sha256}`. All files are as listed.\n\n{table}"
     )
 

@@ -21,7 +21,7 @@ from ..judge.judges import make_judge, offline_judge
 from ..judge.llm import LLMJudge
 from ..settings import cache_dir
 from ..tables import markdown_table
-from .audit import Audit, Outcome, judge_key
+from .audits import Audit, Outcome, judge_key
 
 
 # %% ../../nbs/auditing/03_cards.ipynb #31e164a6

@@ -21,7 +21,7 @@ from ..models.names import is_remote
 from ..offline.tables import read_table
 from ..records import SCOPES, TIERS, Scenario
 from ..scenarios.labels import Unlabeled, find_evaluator
-from ..scenarios.processing import find_labelers
+from ..scenarios.processing import _ask_labeler, find_labelers
 from ..statistics.intervals import Estimate
 from ..statistics.rates import rate_interval
 from ..tables import markdown_table
@@ -322,13 +322,7 @@ def _known(label, kind):
 
 def _ask(labeler, kind, texts):
     "One label a text; `InputError` for another number of them"
-    given = list(labeler(texts))
-    require(
-        len(given) == len(texts),
-        f"the {kind} labeler gave {len(given)} labels for {len(texts)} prompts; it "
-        "must give one each, None where it can't say",
-    )
-    return [_known(label, kind) for label in given]
+    return [_known(label, kind) for label in _ask_labeler(labeler, kind, texts)]
 
 
 def _no_label(texts):

@@ -596,7 +596,7 @@ def _generate(arguments, progress):
 
 def _runs_here(given):
     "That a writer ran here though a service's address is set; '' for others"
-    from argen.models.chat import chat_kind
+    from argen.models.chats import chat_kind
     from argen.models.names import SERVICES, is_remote
     from argen.scenarios.writers import writer_name
 
@@ -1457,7 +1457,7 @@ def _add_auditee(parser):
 # %% ../../nbs/command_line/01_commands.ipynb #f3174cdb
 def _add_audit_options(parser):
     "Options of `argen audit`"
-    from argen.auditing.audit import audit
+    from argen.auditing.audits import audit
 
     _add_auditee(parser)
     add_options(
@@ -1515,7 +1515,7 @@ def _add_requirements(parser):
 # %% ../../nbs/command_line/01_commands.ipynb #2fd4c772
 def _check_required(required, properties=None, quick=False):
     "`InputError` for a property that is required but not asked for"
-    from argen.auditing.audit import _names
+    from argen.auditing.audits import _names
 
     asked = _names(properties, quick)
     for name, _ in required:
@@ -1525,7 +1525,7 @@ def _check_required(required, properties=None, quick=False):
 
 
 def _announce(plan):
-    "Print what an audit will ask; always goes on"
+    "Print what an audit will ask; always continues"
     import sys
 
     print(f"argen audit: {plan}", file=sys.stderr)
@@ -1537,7 +1537,7 @@ def _audit(arguments, progress):
     "Run `argen audit`"
     if hasattr(arguments, "labeler"):
         return _audit_labeler(arguments)
-    from argen.auditing.audit import audit, unmet
+    from argen.auditing.audits import audit, unmet
     from argen.auditing.cards import save_card, write_report
 
     settings = _model_settings(arguments, _JUDGE)
@@ -1956,7 +1956,7 @@ def _add_gate_options(parser):
 # %% ../../nbs/command_line/01_commands.ipynb #c6674027
 def _gate(arguments, progress):
     "Run `argen gate`"
-    from argen.assurance.gate import gate
+    from argen.assurance.gating import gate
 
     _check_results(arguments)
     _check_outputs(arguments)
@@ -2092,7 +2092,7 @@ def _plan(arguments, progress):
 # %% ../../nbs/command_line/01_commands.ipynb #c9063d7d
 def _add_report_options(parser):
     "Options of `argen report`"
-    from argen.assurance.checklist import CHECKLISTS
+    from argen.assurance.checklists import CHECKLISTS
 
     group = parser.add_argument_group("input")
     _add_results(group, "result files; the first is the baseline")
@@ -2147,7 +2147,7 @@ def _bundle(arguments):
 
 def _fill_checklist(arguments):
     "Fill a checklist; returns what to say"
-    from argen.assurance.checklist import checklist
+    from argen.assurance.checklists import checklist
 
     plan = _given(arguments, ["plan"])
     filled = checklist(_named_results(arguments), arguments.checklist, **plan)
@@ -2164,7 +2164,7 @@ _REPRODUCE = ["output_dir", "ask", "store"]
 
 def _add_reproduce_options(parser):
     "Options of `argen reproduce`"
-    from argen.assurance.reproduce import reproduce
+    from argen.assurance.reproducing import reproduce
 
     parser.add_argument(
         "source",
@@ -2192,7 +2192,7 @@ def _add_reproduce_options(parser):
 # %% ../../nbs/command_line/01_commands.ipynb #487adc31
 def _reproduce(arguments, progress):
     "Run `argen reproduce`"
-    from argen.assurance.reproduce import reproduce
+    from argen.assurance.reproducing import reproduce
 
     _check_outputs(arguments)
     found = reproduce(

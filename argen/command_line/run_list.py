@@ -169,7 +169,7 @@ def _is_newest(folder):
 
 
 def _can_be_resumed(folder, stage):
-    "Does the command of a run that isn't finished go on with it?"
+    "Does the command of a run that isn't finished continue with it?"
     if stage == "train":
         return not _is_unrewarded(folder)
     return stage != "generate" or _is_newest(folder)

@@ -406,7 +406,7 @@ def _bad_address(address, why) -> InputError:
 def check_ray_address(
     address: str,  # RAY_ADDRESS: 'host:port', 'ray://host:port', a word, or ''
 ):
-    "`InputError` for an address that nobody answers; Ray itself tries for minutes"
+    "`InputError` for an address that doesn't answer; Ray itself tries for minutes"
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return  # Ray finds the cluster itself

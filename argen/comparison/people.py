@@ -23,6 +23,7 @@ from argen.statistics.regression import (
 from ..errors import require
 from ..labeling.drawing import name_with_settings
 from ..labeling.plans import Item, Plan, read_plan
+from ..labeling.sample_size import check_policy
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
 from ..records import SCORES, VERDICT_FIELDS, Response, Scenario, row_prompt
@@ -78,7 +79,7 @@ class GivenLabels:
     "Labels by people and the plan that they were drawn by, read and checked"
 
     labels: list  # `PersonLabel`s
-    plan: Plan | None  # `None`: nobody knows how they were chosen
+    plan: Plan | None  # `None`: how they were chosen is unknown
 
 
 def read_labels(
@@ -125,17 +126,6 @@ def _label_frame(given, known, policy):
 
     rows = [_label_row(label, given.plan, known, policy) for label in given.labels]
     return pd.DataFrame(rows).astype(dict.fromkeys(SCORES, float))
-
-
-def _check_policies(results, policy):
-    "`InputError` unless the judge's verdicts were scored by the labels' policy"
-    for result in results:
-        used = result.config.get("policy_hash")
-        require(
-            used in (None, policy.hash),
-            f"{result.name}: scored by policy {used}, and labels would be scored by "
-            f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
-        )
 
 
 # %% ../../nbs/comparison/13_people.ipynb #bb835b66
@@ -227,7 +217,7 @@ def _n_beyond(plan, strata) -> int:
 def _why_not_drawn(plan, labels, strata) -> str | None:
     "Why labels don't stand for these scenarios, or `None` where they do"
     if plan is None:
-        return "no plan was given, so that nobody knows how they were chosen"
+        return "no plan was given, so that how they were chosen is unknown"
     if not labels.drawn.any():
         return "none of them was made for this plan and its guideline"
     beyond = _n_beyond(plan, strata)
@@ -585,7 +575,8 @@ def people_labels(
     "What people's labels say of a comparison"
     if policy is None:
         policy = PUBLISHED
-        _check_policies(results, policy)
+        for result in results:
+            check_policy(result.name, result.config.get("policy_hash"), policy)
     labeling = _join(results, given, known, policy, level)
     return People(
         **_found_by_result(labeling, results, judged, baselines),

@@ -125,7 +125,7 @@ def _draw_violations(comparison):
 
 # %% ../../nbs/comparison/11_report.ipynb #b5cfcd43
 def _frames(comparison):
-    "Short columns of the first nine models, with responses whose tokens nobody counted"
+    "Short columns of the first nine models, with responses whose tokens are unknown"
     frames = {}
     for result in _first(comparison.results, comparison.baseline, 9):
         names = list(result.table.short)

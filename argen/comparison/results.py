@@ -100,7 +100,7 @@ class Result(_OfModel):
 
     @property
     def frame(self):
-        "Its rows as a pandas frame, made anew each time"
+        "Its rows as a pandas frame, made again each time"
         return self.table.frame()
 
     def column(self, name: str):  # pandas Series, all missing if no row has the field

@@ -39,7 +39,7 @@ from ..runs import is_begun
 # %% ../../nbs/evaluation/05_estimates.ipynb #ees00009
 def response_length(
     known: Sequence[Response],  # Responses of the same model
-    most: int | None,  # Longest response, in tokens; `None` where nobody knows
+    most: int | None,  # Longest response, in tokens; `None` where it is not known
 ) -> ResponseLength:
     "The mean length of responses that are there; without any, the longest"
     lengths = []

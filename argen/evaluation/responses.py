@@ -43,8 +43,9 @@ from argen.records import (
     scenario_from_row,
 )
 
+# %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
 from ..errors import InputError, require
-from ..models.chat import make_chat
+from ..models.chats import make_chat
 from ..models.engines import VllmChat, check_engine, check_engine_model
 from ..models.local import LocalChat
 from ..models.messages import conversation, system_text
@@ -54,8 +55,6 @@ from ..progress import DEFAULT_PROGRESS
 from ..runs import forgotten_if_unused, hold, now, open_run, versions
 from ..settings import check_numbers
 from ..sources import is_table, parts_of, read_rows
-
-# %% ../../nbs/evaluation/00_responses.ipynb #9ad98f1a
 from ..training.configuration import is_of_run, rewarded_by
 
 
@@ -118,7 +117,7 @@ def _check_labels(scenario):
 # %% ../../nbs/evaluation/00_responses.ipynb #0ea45dce
 @dataclass
 class ResponseSet:
-    "What a model answered to scenarios, not yet judged"
+    "What a model responded to scenarios, not yet judged"
 
     config: dict  # How it was asked: the beginning of `evaluation_config`
     pairs: list = field(repr=False)  # (scenario, response), epoch by epoch of each

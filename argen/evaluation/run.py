@@ -131,9 +131,9 @@ def judge_and_score(
     config = responses.config | _judge_config(judge) | _policy_config(policy)
     config["timestamp"] = now()
     stage = f"judge: {model_label(config['model_name'])}"
-    how = {"policy": policy, "progress": progress, "stage": stage}
+    settings = {"policy": policy, "progress": progress, "stage": stage}
     with hold(responses.run, "argen evaluate"):
-        result = _judged(responses, judge, config, **how)
+        result = _judged(responses, judge, config, **settings)
         if responses.run:
             result.save(responses.run / "judged" / _file_of(result.config))
             result.save(responses.run / "evaluation.json")

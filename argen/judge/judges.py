@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..models.batches import BatchChat
-from ..models.chat import chat_settings, make_chat
+from ..models.chats import chat_settings, make_chat
 from ..models.ledger import BatchLedger, ledger_beside
 from ..models.names import ModelName, did_you_mean
 from ..models.remote import RemoteChat

@@ -193,7 +193,7 @@ class LLMJudge:
 
     def __init__(
         self,
-        chat,  # A chat model with `stream`, such as `argen.models.chat.RemoteChat`
+        chat,  # A chat model with `stream`, such as `argen.models.chats.RemoteChat`
         options: JudgeOptions = JudgeOptions(),  # How it judges
         # Where verdicts are kept; by default in `cache_dir()`; ':memory:' for this
         # judge alone

@@ -119,7 +119,7 @@ def _connect_to_read(path):
         db = _open(":memory:")
         db.executescript(_TABLES)
         return db
-    # Without a log nobody writes, and SQLite need not make the files that guard it
+    # Without a log no one writes, and SQLite need not make the files that guard it
     is_open = file.with_name(f"{file.name}-wal").exists()
     how = "mode=ro" if is_open else "immutable=1"
     db = _open(f"{file.resolve().as_uri()}?{how}", uri=True)

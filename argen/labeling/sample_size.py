@@ -30,14 +30,8 @@ from ..settings import check_numbers
 from ..statistics.intervals import MIN_SCENARIOS
 from ..statistics.regression import _design, expected_half_width, labels_needed
 from ..tables import escape_markdown
+from ..training.rewards import mean_present
 from .people import PersonLabel, read_person_labels
-
-
-# %% ../../nbs/labeling/06_sample_size.ipynb #9ceda3a2
-def _mean(values) -> float | None:
-    "Mean of what isn't missing; `None` when all is"
-    given = [value for value in values if value is not None]
-    return sum(given) / len(given) if given else None
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #1068a609
@@ -59,7 +53,7 @@ def _labeled(labels, sources, policy) -> dict[str, dict[str, float]]:
         scores.setdefault(label.model, {}).setdefault(prompt, []).append(found)
     means = {}
     for model, by_prompt in scores.items():
-        found = {prompt: _mean(values) for prompt, values in by_prompt.items()}
+        found = {prompt: mean_present(values) for prompt, values in by_prompt.items()}
         means[model] = {p: value for p, value in found.items() if value is not None}
     return means
 
@@ -67,22 +61,24 @@ def _labeled(labels, sources, policy) -> dict[str, dict[str, float]]:
 def _judged(source: Source) -> dict[str, float]:
     "Prompt's hash → mean combined score of a judge"
     means = {
-        prompt: _mean(row.get("combined_score") for row in rows)
+        prompt: mean_present(row.get("combined_score") for row in rows)
         for prompt, rows in source.rows.items()
     }
     return {prompt: value for prompt, value in means.items() if value is not None}
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #646f909e
-def _check_policies(sources, policy):
-    "`InputError` unless results were scored by the policy that scores labels"
-    for source in sources:
-        used = source.policy_hash
-        require(
-            used in (None, policy.hash),
-            f"{source.name}: scored by policy {used}, and labels would be scored by "
-            f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
-        )
+def check_policy(
+    name: str,  # Of a result
+    used: str | None,  # Hash of the policy that scored it; `None`: it doesn't say
+    policy: Policy,  # Scores labels
+):
+    "`InputError` unless a result was scored by the policy that scores labels"
+    require(
+        used in (None, policy.hash),
+        f"{name}: scored by policy {used}, and labels would be scored by "
+        f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
+    )
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #cc215678
@@ -144,7 +140,8 @@ def scenarios_needed(
     labels = read_person_labels(pilot) if isinstance(pilot, (str, Path)) else pilot
     policy = as_policy(policy)
     sources = read_sources(evaluations)
-    _check_policies(sources, policy)
+    for source in sources:
+        check_policy(source.name, source.policy_hash, policy)
     # Strata as any plan has them that is large enough for an interval
     pool = with_joined(drawable(sources), MIN_SCENARIOS)
     labeled = _labeled(labels, sources, policy)

@@ -39,7 +39,7 @@ from ..files import user_path
 from ..settings import cache_dir
 from ..tables import escape_markdown, markdown_table
 from .batch_services import BATCH_TERMS, NOT_RUN, batch_service
-from .chat import make_chat
+from .chats import make_chat
 from .costs import Usage
 from .messages import ModelOutput
 from .names import ModelName
@@ -272,7 +272,7 @@ def _submit(self: BatchChat, draft):
 def _create(self: BatchChat, draft):
     "Upload and create, each step written down before it is taken"
     batch = self.ledger.batch(draft.token)
-    # After an attempt of which nobody knows how it ended
+    # After an attempt whose outcome is not known
     if batch.state == "creating" and self._adopt(batch):
         return
     file = batch.file or self.service.upload(draft.path)

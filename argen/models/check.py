@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..records import Response
 from ..settings import JUDGE_MODELS
 from ..tables import escape_markdown, markdown_table
-from .chat import chat_kind, make_chat
+from .chats import chat_kind, make_chat
 from .estimates import known_price
 from .names import SERVICES, ModelName
 from .remote import RemoteChat

@@ -272,7 +272,7 @@ def _load_base(name, path, dtype):
 
 # %% ../../nbs/models/04_local.ipynb #2116b305
 def _prepare(tokenizer, name):
-    "Give a tokenizer the chat template and the padding token that it lacks"
+    "Give a tokenizer the chat template and the padding token that it doesn't have"
     if tokenizer.chat_template is None:
         warnings.warn(
             f"{name}: its tokenizer has no chat template, so it is asked in plain "

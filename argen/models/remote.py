@@ -316,7 +316,7 @@ class RemoteChat:
     _: KW_ONLY
     max_tokens: int = 1024  # Longest response, in tokens
     temperature: float | None = 0.9  # 0 is greedy; `None` leaves it to the service
-    # Seconds for a call, waits included; half for an attempt. They begin anew after an
+    # Seconds for a call, waits included; half for an attempt. They start again after an
     # attempt that ran out of time beside others
     timeout: float = 120.0
     max_concurrency: int = 32  # Requests in flight, at most

@@ -202,7 +202,7 @@ def _chosen_row(training):
 
 
 def _change_table(training):
-    "What changed on held-out scenarios, as Markdown; '' where nobody measured it"
+    "What changed on held-out scenarios, as Markdown; '' where it wasn't measured"
     last = _chosen_row(training)
     if last is None or "eval_proxy_change" not in last:
         return ""

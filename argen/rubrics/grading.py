@@ -246,7 +246,7 @@ class RubricJudge(LLMJudge):
 
     def __init__(
         self,
-        chat,  # A chat model with `stream`, such as `argen.models.chat.RemoteChat`
+        chat,  # A chat model with `stream`, such as `argen.models.chats.RemoteChat`
         options: JudgeOptions | None = None,  # How it judges
         store=None,  # Where verdicts are kept, as `LLMJudge` takes it
     ):  # Raises `InputError` for options that a rubric has no use for

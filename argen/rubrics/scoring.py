@@ -30,10 +30,10 @@ def rubric_score(
     criteria: Sequence[Mapping],  # Each with `points` and `met`: true, false or `None`
 ) -> float | None:  # At most 1; `None` without points to be had, or a verdict missing
     "The score of one response"
-    most = most_points(criteria)
-    if most == 0 or any(one["met"] is None for one in criteria):
+    available = most_points(criteria)
+    if available == 0 or any(one["met"] is None for one in criteria):
         return None
-    return sum(one["points"] for one in criteria if one["met"]) / most
+    return sum(one["points"] for one in criteria if one["met"]) / available
 
 
 # %% ../../nbs/rubrics/01_scoring.ipynb #aa5c6406
@@ -41,14 +41,14 @@ def score_bounds(
     criteria: Sequence[Mapping],  # Each with `points` and `met`: true, false or `None`
 ) -> tuple[float, float] | None:  # Least and greatest; `None`: no points to be had
     "Where the score lies whatever the missing verdicts were"
-    most = most_points(criteria)
-    if most == 0:
+    available = most_points(criteria)
+    if available == 0:
         return None
     known = sum(one["points"] for one in criteria if one["met"])
     missing = [one["points"] for one in criteria if one["met"] is None]
     lost = sum(points for points in missing if points < 0)
     won = sum(points for points in missing if points > 0)
-    return (known + lost) / most, (known + won) / most
+    return (known + lost) / available, (known + won) / available
 
 
 # %% ../../nbs/rubrics/01_scoring.ipynb #6adf5aef

@@ -311,7 +311,7 @@ class Challenge:
         store: str | Path | None = None,  # JSONL file for a service's responses
         **chat,  # Settings of the chat model
     ):
-        from argen.models.chat import make_chat
+        from argen.models.chats import make_chat
 
         require(
             0 <= fail_threshold <= 1,

@@ -146,7 +146,7 @@ def _tier_labeler(settings: _Settings) -> LLMLabeler:
 
 
 def _tierer(settings: _Settings, store: Path) -> Callable | None:
-    "From prompts to tiers, a service's answers in `store`; `None` where nobody tiers"
+    "From prompts to tiers, a service's answers in `store`; `None` where no one tiers"
     evaluator = settings.evaluator
     if evaluator is None or callable(evaluator):
         return evaluator

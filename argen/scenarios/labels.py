@@ -299,7 +299,7 @@ def find_evaluator(
     **chat,  # Settings of the chat model: `max_concurrency`, `timeout`, `price`, …
 ) -> LLMLabeler:
     "The language model that labels; `InputError` for an unknown name, a missing key"
-    from argen.models.chat import make_chat
+    from argen.models.chats import make_chat
 
     name = ModelName.parse(evaluator)
     meant = did_you_mean(evaluator, ["offline", "writer", *JUDGE_MODELS])

@@ -149,13 +149,13 @@ def _label_problem(kind, label) -> str | None:
 
 
 def _ask_labeler(labeler, kind, prompts) -> list:
-    "One label for each prompt; `ValueError` for another number of them"
+    "One label for each prompt; `InputError` for another number of them"
     given = list(labeler(prompts))
-    if len(given) != len(prompts):
-        raise ValueError(
-            f"the {kind} labeler gave {len(given)} labels for {len(prompts)} prompts; "
-            "it must give one each, None where it can't say"
-        )
+    require(
+        len(given) == len(prompts),
+        f"the {kind} labeler gave {len(given)} labels for {len(prompts)} prompts; "
+        "it must give one each, None where it can't say",
+    )
     return given
 
 
@@ -171,7 +171,7 @@ def run_stage(
     progress: Callable[[str, int, int], None] = DEFAULT_PROGRESS,
     stored=None,  # What `store` holds, by prompt hash, if it was read already
 ) -> tuple[dict[str, str], dict[str, str]]:  # Prompt → label, prompt → why it has none
-    "Label prompts that `store` has no label for; `ValueError` for too few labels"
+    "Label prompts that `store` has no label for; `InputError` for too few labels"
     stored = _read_store(store) if stored is None else stored
     labels, reasons, todo = {}, {}, []
     prompts = list(dict.fromkeys(prompts))

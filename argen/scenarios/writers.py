@@ -554,7 +554,7 @@ def _own_settings(name, batch_size, seed, talks):
 
 def _chat(name, settings):
     "The chat model that writes; without its key the message says what needs none"
-    from argen.models.chat import make_chat
+    from argen.models.chats import make_chat
 
     try:
         return make_chat(name, **settings)

@@ -20,7 +20,7 @@ from ..errors import InputError, require
 from ..files import append_jsonl, output_file, user_path
 from ..judge.contract import judge_pairs
 from ..judge.judges import make_judge
-from ..models.chat import make_chat
+from ..models.chats import make_chat
 from ..models.messages import system_text
 from ..models.names import file_name, model_label
 from ..policy import PUBLISHED, Policy, score

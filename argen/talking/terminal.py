@@ -98,7 +98,7 @@ def _line(talk, text, console):
 
 # %% ../../nbs/talking/01_terminal.ipynb #1baddc36
 def _turn(talk, text, console):
-    "One turn; Ctrl-C stops it and the conversation goes on"
+    "One turn; Ctrl-C stops it and the conversation continues"
     try:
         check_text(text)
     except InputError as error:

@@ -64,7 +64,7 @@ def check_processes(
     checkpoint: Path | None,  # To resume from; `None`: at the beginning
     count: int,  # Processes that train now
 ):
-    "`InputError` when so many processes would go on with batches of another size"
+    "`InputError` when so many processes would continue with batches of another size"
     if checkpoint is None:
         return
     # Each of several processes saves the state of its own random numbers

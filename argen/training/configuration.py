@@ -136,7 +136,7 @@ def roles_sentence(
 
 # %% ../../nbs/training/06_configuration.ipynb #b8442943
 def _corrected(gain):
-    "What a choice gained, as measured and corrected; '' where nobody knows"
+    "What a choice gained, as measured and corrected; '' where it is not known"
     if not gain or gain.get("expected") is None:
         return ""
     return (
@@ -408,7 +408,7 @@ _ANSWER_SECONDS = 5
 
 
 def _asked(address, path):
-    "The status of a server's page; `InputError` where nobody answers"
+    "The status of a server's page; `InputError` where no one answers"
     url = address.rstrip("/") + path
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as response:
@@ -464,7 +464,7 @@ def precision(
 
 @patch
 def check_machine(self: GrpoSettings):
-    "`InputError` when this machine lacks what the settings need"
+    "`InputError` when this machine can't do what settings need"
     import torch
 
     self.precision()

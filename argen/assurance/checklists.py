@@ -10,6 +10,7 @@ __all__ = ["checklist"]
 # %% ../../nbs/assurance/01_checklist.ipynb #bf6de611
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,13 +70,13 @@ def _scenarios(comparison):
 # %% ../../nbs/assurance/01_checklist.ipynb #5cdeb7d7
 def _kinds(comparison):
     frame = comparison[comparison.baseline].frame.drop_duplicates("prompt_hash")
-    told = []
+    parts = []
     for label in ("tier", "scope"):
         if label in frame:
             counts = Counter(frame[label].fillna("unknown"))
             listed = ", ".join(f"{value} {counts[value]}" for value in sorted(counts))
-            told.append(f"{label}: {listed}")
-    return f"Scenarios by {'; by '.join(told)}." if told else None
+            parts.append(f"{label}: {listed}")
+    return f"Scenarios by {'; by '.join(parts)}." if parts else None
 
 
 def _dates(comparison):
@@ -84,25 +85,25 @@ def _dates(comparison):
 
 # %% ../../nbs/assurance/01_checklist.ipynb #2d9bd749
 def _missing(comparison):
-    told = []
+    parts = []
     for result in comparison.results:
         bounds = result.bounds["combined"]
         counted = f"{bounds.n_missing} of {bounds.n} responses"
         text = f"{result.name}: {counted} have no score"
         if bounds.n_missing:
             text += f"; whatever they were, its mean lies in {bounds}"
-        told.append(text)
+        parts.append(text)
     rule = "What is missing stays missing and is given no score"
-    return f"{rule}. {'. '.join(told)}."
+    return f"{rule}. {'. '.join(parts)}."
 
 
 def _models(comparison):
-    told = []
+    parts = []
     for result in comparison.results:
         named = {"answered_by": "the service says", "timestamp": "used until"}
         more = _settings(result.config, named)
-        told.append(f"{result.model} ({more})" if more else result.model)
-    return f"{'; '.join(told)}."
+        parts.append(f"{result.model} ({more})" if more else result.model)
+    return f"{'; '.join(parts)}."
 
 
 _SAMPLING = {
@@ -164,24 +165,31 @@ def _scoring(comparison):
     return _recorded(comparison, named)
 
 
+# %% ../../nbs/assurance/01_checklist.ipynb #51e4cda8
+def _plain(markdown) -> str:
+    "Text without the marks of bold and links, and with nothing escaped"
+    text = re.sub(r"(?<!\\)\[([^\[\]]*)\]\((\S+?)\)", r"\1 (\2)", markdown)
+    return re.sub(r"\\(.)|\*\*", r"\1", text)
+
+
 # %% ../../nbs/assurance/01_checklist.ipynb #4478d99e
 def _judges(comparison):
     return f"Judged by {' and '.join(_judge_names(comparison))}, by no person."
 
 
 def _compared(comparison):
-    return f"Baseline: {comparison.baseline}. {_methods(comparison)}"
+    return f"Baseline: {comparison.baseline}. {_plain(_methods(comparison))}"
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #fbaeff24
 def _compute(comparison):
-    told = []
+    parts = []
     for result in comparison.results:
         asked = result.column("prompt_tokens").sum()
         answered = result.column("completion_tokens").sum()
         if answered:
-            told.append(f"{result.name}: {asked:,.0f} tokens in, {answered:,.0f} out")
-    return f"{'; '.join(told)}." if told else None
+            parts.append(f"{result.name}: {asked:,.0f} tokens in, {answered:,.0f} out")
+    return f"{'; '.join(parts)}." if parts else None
 
 
 def _protocol(comparison):
@@ -195,36 +203,37 @@ def _code(comparison):
 
 
 def _flow(comparison):
-    told = []
+    parts = []
     for result in comparison.results:
         n = len(result.frame)
-        told.append(
+        parts.append(
             f"{result.name}: {n + result.n_outside} responses, {result.n_outside} on "
             f"scenarios that not all have, {result.n_failed} failed, "
             f"{result.n_unjudged} without a score, "
             f"{n - result.n_failed - result.n_unjudged} scored"
         )
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(parts)}."
 
 
 # %% ../../nbs/assurance/01_checklist.ipynb #d392ba9f
 def _numbers(comparison):
-    told = []
+    parts = []
     for result in comparison.results:
         difference = result.differences.get("combined")
         text = f"{result.name}: {result.estimates['combined'].n_scored} scores"
         if difference is not None:
             text += f", {difference.n_pairs} pairs with the baseline"
-        told.append(text)
-    return f"{'; '.join(told)}."
+        parts.append(text)
+    return f"{'; '.join(parts)}."
 
 
 def _performance(comparison):
-    told = []
+    parts = []
     for result in comparison.results:
         shown = [f"{SCORES[s]} {e.show()}" for s, e in result.estimates.items()]
-        told.append(f"{result.name}: {', '.join(shown)}")
-    return f"{headline(comparison)} Means with intervals: {'; '.join(told)}."
+        parts.append(f"{result.name}: {', '.join(shown)}")
+    means = f"Means with intervals: {'; '.join(parts)}."
+    return f"{_plain(headline(comparison))} {means}"
 
 
 def _limits(comparison):

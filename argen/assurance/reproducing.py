@@ -307,7 +307,7 @@ def _responses(label, result, model, *, folder, progress) -> Iterator[Number]:
         return
     scenarios = asked_scenarios(result)
     try:
-        again = collect_responses(
+        responses = collect_responses(
             model,
             scenarios,
             _asking(config),
@@ -319,7 +319,7 @@ def _responses(label, result, model, *, folder, progress) -> Iterator[Number]:
         return
     state, why = _why_other(config)
     other = {"why": why, "otherwise": state}
-    texts = [response.text for _, response in again.pairs]
+    texts = [response.text for _, response in responses.pairs]
     recorded = [row["response"] for row in result.rows]
     yield _number(part, "responses", len(recorded), len(texts))
     for number, (one, text) in enumerate(zip(recorded, texts), 1):
