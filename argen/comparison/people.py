@@ -21,9 +21,8 @@ from argen.statistics.regression import (
 )
 
 from ..errors import require
-from ..labeling.drawing import name_with_settings
+from ..labeling.drawing import check_policy, name_with_settings
 from ..labeling.plans import Item, Plan, read_plan
-from ..labeling.sample_size import check_policy
 from ..models.names import model_label
 from ..policy import PUBLISHED, Policy, score
 from ..records import SCORES, VERDICT_FIELDS, Response, Scenario, row_prompt

@@ -135,6 +135,20 @@ class Pool:
         return {name: len(prompts) for name, prompts in self.by_stratum.items()}
 
 
+# %% ../../nbs/labeling/01_drawing.ipynb #fa3c9db5
+def check_policy(
+    name: str,  # Of a result
+    used: str | None,  # Hash of the policy that scored it; `None`: it doesn't say
+    policy: Policy,  # Scores labels
+):
+    "`InputError` unless a result was scored by the policy that scores labels"
+    require(
+        used in (None, policy.hash),
+        f"{name}: scored by policy {used}, and labels would be scored by "
+        f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
+    )
+
+
 # %% ../../nbs/labeling/01_drawing.ipynb #4dc6ad49
 def known_label(
     sources: Sequence[Source],

@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from argen.labeling.drawing import (
     Source,
     allocation,
+    check_policy,
     drawable,
     known_label,
     read_sources,
@@ -65,20 +66,6 @@ def _judged(source: Source) -> dict[str, float]:
         for prompt, rows in source.rows.items()
     }
     return {prompt: value for prompt, value in means.items() if value is not None}
-
-
-# %% ../../nbs/labeling/06_sample_size.ipynb #646f909e
-def check_policy(
-    name: str,  # Of a result
-    used: str | None,  # Hash of the policy that scored it; `None`: it doesn't say
-    policy: Policy,  # Scores labels
-):
-    "`InputError` unless a result was scored by the policy that scores labels"
-    require(
-        used in (None, policy.hash),
-        f"{name}: scored by policy {used}, and labels would be scored by "
-        f"{policy.name} ({policy.hash}); give `policy` to score both by the same",
-    )
 
 
 # %% ../../nbs/labeling/06_sample_size.ipynb #cc215678
