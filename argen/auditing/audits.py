@@ -375,7 +375,7 @@ def _chosen(probes, names, per_class, quick):
 
 # %% ../../nbs/auditing/02_audit.ipynb #1f7e5f14
 def audit(
-    # 'offline', 'openai', 'gemini', 'openai:MODEL', 'gemini:MODEL', or a callable
+    # 'offline', 'openai', 'gemini', 'anthropic', 'openai:MODEL', …, or a callable
     judge: str | Callable = "offline",
     # Of `read_probes`, or YAML files; by default the audit half of argen's own
     probes: Sequence[Probe | str | Path] | None = None,

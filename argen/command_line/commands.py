@@ -559,7 +559,7 @@ def _add_generate_options(parser):
         },
         "model": {
             "default": DEFAULT_GENERATION_MODEL,
-            "help": "an OpenAI model, gemini:NAME, or offline (templates, no key)",
+            "help": "an OpenAI model, gemini:NAME, anthropic:NAME, or offline (no key)",
         },
         "exclude_from_file": {"metavar": "FILE", "nargs": "+"},
         "engine": {"choices": list(ENGINES)},
@@ -692,7 +692,7 @@ _OPTIMIZATION = {
     "num_train_epochs": "times that training goes over all scenarios",
     "max_steps": "updates; 1 or more replaces --num-train-epochs",
     "per_device_train_batch_size": "responses in one pass of one process",
-    "per_device_eval_batch_size": "the same, in an evaluation",
+    "per_device_eval_batch_size": "responses in one pass of an evaluation",
     "gradient_accumulation_steps": "passes in one update",
     "gradient_checkpointing": "true or false; true saves memory and takes longer",
     "mixed_precision": "bf16, fp16, no, or auto (what the device does well)",
@@ -907,7 +907,7 @@ def _add_evaluate_options(parser):
     "Options of `argen evaluate`"
     from argen.evaluation.run import evaluate
 
-    models = "Hugging Face id, folder, smollm2, openai:NAME or gemini:NAME"
+    models = "Hugging Face id, folder, smollm2, openai:NAME, gemini:NAME, …"
     add_options(
         parser,
         "input",
@@ -1444,13 +1444,14 @@ def _add_auditee(parser):
         "auditee",
         metavar="JUDGE",
         nargs="?",
-        help="offline, openai, gemini, openai:MODEL or gemini:MODEL (default: offline)",
+        help="who is audited: offline, openai, gemini, anthropic, openai:MODEL, …"
+        " (default: offline)",
     )
     parser.add_argument(
         "--labeler",
         metavar="NAME",
         help="audit a labeler of tier and scope instead of a judge: offline, openai,"
-        " gemini, openai:MODEL or gemini:MODEL",
+        " gemini, anthropic, openai:MODEL, …",
     )
 
 
@@ -2569,7 +2570,7 @@ def _add_chat_options(parser):
         const="offline",
         metavar="NAME",
         help="show a verdict after each response: offline (also without a name),"
-        " openai, gemini, openai:MODEL, gemini:MODEL",
+        " openai, gemini, anthropic, openai:MODEL, …",
     )
     _add_model_judge_options(parser)
     _add_policy_options(parser)

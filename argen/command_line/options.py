@@ -106,11 +106,17 @@ def spell(
 
 
 # %% ../../nbs/command_line/00_options.ipynb #4b577d49
+_NAMES = {"Hugging", "Weights"}  # Of Hugging Face and of Weights & Biases
+
+
 def _as_typed(
     text,  # A comment on a parameter
 ):
-    "A comment as the help of an option"
+    "A comment as the help of an option, which begins small"
     text = " ".join(text.split()).replace("; `None`: ", "; by default ")
+    first = text.partition(" ")[0]
+    if first not in _NAMES and re.fullmatch(r"[A-Z][a-z-]*[,;:]?", first):
+        text = text[0].lower() + text[1:]
     return re.sub(r"(?<!\w)'([\w:./-]+)'(?!\w)", r"\1", text)
 
 

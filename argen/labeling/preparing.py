@@ -103,7 +103,9 @@ def prepare_labels(
     count: int | None = None,  # Scenarios to draw; by default all
     half_width: float | None = None,  # Draw as many as this half-width needs
     pilot: str | Path | None = None,  # Labels that show how differences vary
-    kind: Literal["single", "pair"] = "single",  # One response, or two side by side
+    kind: Literal[
+        "single", "pair"
+    ] = "single",  # Items of one response, or of two side by side
     guideline: str | Path | None = None,  # File with what people are told
     policy: Policy | str | Path = PUBLISHED,  # What labels are worth
     **kwargs,  # Of `draw_plan`: `seed`, `principles`, `repeat_share`

@@ -189,7 +189,8 @@ def export_model(
     dtype: str = "float32",  # Of merged weights: float32, bfloat16 or float16
     results: Sequence[str | Path] = (),  # Result files for the card
     dataset: str | None = None,  # What the results are on, on the hub: OWNER/NAME
-    system_prompt: str | None = None,  # Its text, where the run has one of its own
+    # Text of the prompt that the run was trained with, where that is one of its own
+    system_prompt: str | None = None,
     push: str | None = None,  # Also upload it, as a private model: OWNER/NAME
 ) -> Exported:  # Raises `InputError` before anything is written or sent
     "Take a trained model out of its run, for other tools to load"

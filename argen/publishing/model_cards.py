@@ -378,7 +378,8 @@ def model_card(
     results: Sequence[str | Path] = (),  # Result files; one at least of this model
     *,
     dataset: str | None = None,  # What the results are on, on the hub: OWNER/NAME
-    system_prompt: str | None = None,  # Its text, where the run has one of its own
+    # Text of the prompt that the run was trained with, where that is one of its own
+    system_prompt: str | None = None,
     adapter: bool = False,  # For the adapter alone, not for merged weights?
     repository: str | None = None,  # Where the model will be; by default the run's name
 ) -> Card:  # Raises `InputError` for what isn't a run, or not a result of its model

@@ -834,8 +834,9 @@ def generate(
     # Whose likelihoods and responses `difficulty_ratio` and `fail_threshold` take;
     # `None`: 'smollm2'
     baseline: str | Callable | None = None,
-    # Who tiers, and judges challenges: 'offline', 'openai', 'gemini', 'openai:MODEL';
-    # `None`: the writer's service, or 'offline'; for templates nobody
+    # Who tiers, and judges challenges: 'offline', 'openai', 'gemini', 'anthropic', or
+    # one of them as 'openai:MODEL'; `None`: the writer's service, or 'offline'; for
+    # templates nobody
     evaluator: str | Callable | None = None,
     embedding_model: str = "minilm",  # See `argen.models.embeddings.encoder`
     leak_guard: bool = True,  # Keep away from held-out sets in `output_dir`

@@ -1308,8 +1308,8 @@ def process(
     # one that is another's output is left out. Or a data frame, a data set, a list of
     # scenarios
     files,
-    # Who labels: 'offline' rules, the 'writer', 'openai', 'gemini', 'openai:MODEL',
-    # 'gemini:MODEL'; with labelers of your own, their name in the rows
+    # Who labels: 'offline' rules, the 'writer', 'openai', 'gemini', 'anthropic', or one
+    # of them as 'openai:MODEL'; with labelers of your own, their name in the rows
     evaluator: str = "offline",
     # Where `<base>-hashprompt.jsonl` goes; `None`: beside its input
     output_dir: str | Path | None = None,

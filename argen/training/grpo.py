@@ -382,7 +382,7 @@ def train(
     system_prompt: str = "ENHANCED",  # Name or text; evaluate with the same
     # What is rewarded: a policy, 'published', 'strict', a rubric, or a YAML file
     policy: Policy | Rubric | str | Path = PUBLISHED,
-    use_separate_rewards: bool = False,  # One for each principle, not one for all
+    use_separate_rewards: bool = False,  # A reward a principle, not one for all
     progress: Callable = DEFAULT_PROGRESS,  # Called as `progress(stage, done, total)`
     eval_scenarios=None,  # Held out, to evaluate on while training
     reward_funcs: Sequence[Callable] = (),  # Your own, with TRL's interface
@@ -390,9 +390,10 @@ def train(
     policy_weight: float = 1.0,  # The policy's weight beside them; 0: only watch
     wandb_project: str | None = None,  # Also log to this Weights & Biases project
     wandb_mode: str | None = None,  # 'online', 'offline', 'disabled'
-    resume_from_checkpoint: str | Path | None = None,  # By default the newest
+    # A checkpoint in the run's folder to go on from; by default the newest
+    resume_from_checkpoint: str | Path | None = None,
     live: bool = False,  # Draw learning curves while it trains, in a notebook
-    stall_factor: float = 20.0,  # Median steps without anything new that are a stall
+    stall_factor: float = 20.0,  # Nothing new for so many median steps is a stall
     stop_on_stall: bool = False,  # End a run that stalls; the same call resumes it
     # A second judge of held-out responses, never a reward: it chooses the checkpoint
     witness: str | Callable | None = None,

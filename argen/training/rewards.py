@@ -61,7 +61,7 @@ class RewardMix:
     "What a run learns from, and with which weights; `InputError` for nothing at all"
 
     policy: Policy | Rubric = PUBLISHED
-    use_separate_rewards: bool = False  # One for each principle, not one for all
+    use_separate_rewards: bool = False  # One a principle, not one for all
     reward_funcs: Sequence[Callable] = ()  # Your own, with TRL's interface
     reward_func_weights: Sequence[float] | None = None  # By default 1 each
     policy_weight: float = 1.0  # Weight of the policy beside them; 0: only watch

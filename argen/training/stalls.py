@@ -36,7 +36,7 @@ class Watchdog:
     def __init__(
         self,
         folder: Path,  # The run's
-        factor: float,  # Median steps without anything new that are a stall
+        factor: float,  # Nothing new for so many median steps is a stall
         stops: bool = False,  # End the training then?
     ):
         check_numbers(stall_factor=factor)
