@@ -464,7 +464,7 @@ def precision(
 
 @patch
 def check_machine(self: GrpoSettings):
-    "`InputError` when this machine can't do what settings need"
+    "`InputError` when this machine can't do what the settings need"
     import torch
 
     self.precision()
