@@ -412,13 +412,13 @@ def _check_names(path, entries: list, listed: dict):
             f"{path}: {name!r} leads out of the bundle; don't trust this file",
         )
         known = name == _ABOUT or name in listed
-        require(known, f"{path}: {name} was added; get the bundle anew")
+        require(known, f"{path}: {name} was added; get the bundle again")
         require(
             names.count(name) == 1,
-            f"{path}: {name} is in it twice; get the bundle anew",
+            f"{path}: {name} is in it twice; get the bundle again",
         )
     for name in listed:
-        require(name in names, f"{path}: {name} is missing; get the bundle anew")
+        require(name in names, f"{path}: {name} is missing; get the bundle again")
 
 
 # %% ../../nbs/assurance/03_bundles.ipynb #0125f3d4
@@ -437,7 +437,7 @@ def _listed(path, archive) -> dict:
     require(
         is_list,
         f"{path}: not a bundle of this version of argen; "
-        "update argen, or get the bundle anew",
+        "update argen, or get the bundle again",
     )
     return about
 
@@ -467,7 +467,7 @@ def _checked(path, archive, listed) -> dict[str, bytes]:
         data = archive.read(entry) if entry.file_size == about["bytes"] else b""
         require(
             hashlib.sha256(data).hexdigest() == about["sha256"],
-            f"{path}: {name} was changed after it was bundled; get the bundle anew",
+            f"{path}: {name} was changed after it was bundled; get the bundle again",
         )
         found[name] = data
     return found
@@ -501,23 +501,23 @@ def _check_objects(path, files: dict[str, bytes]):
         fits = isinstance(row, dict)
         if name == "comparison.json":
             fits = _is_comparison(row)
-        require(fits, f"{path}: {name}: damaged; get the bundle anew")
+        require(fits, f"{path}: {name}: damaged; get the bundle again")
 
 
 # %% ../../nbs/assurance/03_bundles.ipynb #137cbd8b
 def _check_whole(path, files: dict[str, bytes]):
     "`InputError` for a bundle without what each has"
     folders = [name for name in files if name.endswith("/result.json")]
-    require(folders, f"{path}: no result in it; get the bundle anew")
+    require(folders, f"{path}: no result in it; get the bundle again")
     needed = ["comparison.json", "headline.md", "environment.txt"]
     needed += [name.replace("result.json", "scenarios.jsonl") for name in folders]
     for name in needed:
-        require(name in files, f"{path}: {name} was left out; get the bundle anew")
+        require(name in files, f"{path}: {name} was left out; get the bundle again")
     try:
         files["headline.md"].decode()
     except UnicodeDecodeError:
         raise InputError(
-            f"{path}: headline.md: isn't text in UTF-8; get the bundle anew"
+            f"{path}: headline.md: isn't text in UTF-8; get the bundle again"
         ) from None
     _check_objects(path, files)
 
@@ -547,6 +547,6 @@ def open_bundle(
         ValueError,
     ) as error:
         raise InputError(
-            f"{path}: not a whole zip file ({error}); get the bundle anew"
+            f"{path}: not a whole zip file ({error}); get the bundle again"
         ) from None
     return Bundle(path, about, files, digest)

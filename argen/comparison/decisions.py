@@ -38,7 +38,8 @@ class DecisionRule:
     "What a model must show against the baseline; `InputError` for a rule without sense"
 
     margin: float  # Largest loss in score that is tolerated, above 0 and up to 1
-    rule: str = "noninferiority"  # What all scenarios must show, or 'superiority'
+    # 'noninferiority' or 'superiority', of the score over all scenarios
+    rule: str = "noninferiority"
     score: str = "combined"  # Primary score: 'combined', 'ahimsa', 'dharma', …
     # Largest rise in the share of responses that violate Ahimsa; `None`: as `margin`
     danger_margin: float | None = None

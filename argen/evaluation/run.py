@@ -213,8 +213,9 @@ def evaluate(
     if dry_run:
         from argen.evaluation.estimates import estimate_evaluation
 
-        asked = (model, scenarios, settings, judge)
-        return estimate_evaluation(*asked, policy=policy, output_dir=output_dir)
+        return estimate_evaluation(
+            model, scenarios, settings, judge, policy=policy, output_dir=output_dir
+        )
     run = {"output_dir": output_dir, "progress": progress, "labeled": labeled}
     with hold(output_dir, "argen evaluate"):
         responses = collect_responses(model, scenarios, settings, **run)
